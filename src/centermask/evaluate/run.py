@@ -1,0 +1,118 @@
+"""A predictor's answers to a whole set, as COCO results."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+
+from centermask.errors import UserError
+
+
+@runtime_checkable
+class Answer(Protocol):
+    """What a predictor found in one picture."""
+
+    def to_coco(self) -> dict[str, Any]:
+        """A dict whose ``instances`` each have category_name, bbox (xywh), score, box_score and segmentation."""
+
+
+@runtime_checkable
+class ImagePredictor(Protocol):
+    """Finds objects in a picture (RGB, uint8, height × width × 3)."""
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The classes that it can find."""
+
+    def __call__(self, image: np.ndarray, /) -> Answer: ...
+
+
+@runtime_checkable
+class Record(Protocol):
+    """What a COCO set knows about one of its pictures."""
+
+    @property
+    def id(self) -> int:
+        """COCO's image id."""
+
+
+@runtime_checkable
+class Picture(Protocol):
+    """One picture of a set."""
+
+    @property
+    def image(self) -> np.ndarray:
+        """RGB, uint8, height × width × 3."""
+
+
+@runtime_checkable
+class CocoSet(Protocol):
+    """A set of pictures with COCO's ids."""
+
+    @property
+    def records(self) -> Sequence[Record]:
+        """In the order of the set."""
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The classes that the set annotates."""
+
+    @property
+    def category_ids(self) -> tuple[int, ...]:
+        """COCO's ids of ``class_names``, in the same order."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int) -> Picture: ...
+
+
+def predict_set(
+    predictor: ImagePredictor, coco_set: CocoSet, *, on_progress: Callable[[int, int], object] | None = None
+) -> list[dict[str, Any]]:
+    """Predict one picture after the other and collect what is found as COCO results, masks run-length coded.
+
+    Classes are matched by name: what is found of a class that the set does not annotate is left out.
+
+    Args:
+        on_progress: called after each picture with the number of pictures done and the number of all.
+
+    Raises:
+        UserError: predictor and set have no class name in common.
+    """
+    categories = _shared_categories(predictor.class_names, coco_set)
+    rows: list[dict[str, Any]] = []
+    for index in range(len(coco_set)):
+        answer = predictor(coco_set[index].image).to_coco()
+        rows += _result_rows(answer["instances"], coco_set.records[index].id, categories)
+        if on_progress is not None:
+            on_progress(index + 1, len(coco_set))
+    return rows
+
+
+def _shared_categories(class_names: tuple[str, ...], coco_set: CocoSet) -> dict[str, int]:
+    """The set's category ids of the classes that both know, by name."""
+    annotated = dict(zip(coco_set.class_names, coco_set.category_ids, strict=True))
+    shared = {name: annotated[name] for name in class_names if name in annotated}
+    if not shared:
+        raise UserError(
+            f"the model and the set share no class name: the model finds {', '.join(class_names)}; "
+            f"the set annotates {', '.join(coco_set.class_names)}; rename the categories of the annotation file"
+        )
+    return shared
+
+
+def _result_rows(
+    instances: Sequence[Mapping[str, Any]], image_id: int, categories: Mapping[str, int]
+) -> list[dict[str, Any]]:
+    return [
+        {
+            "image_id": image_id,
+            "category_id": categories[instance["category_name"]],
+            "bbox": instance["bbox"],
+            "score": instance["score"],
+            "box_score": instance["box_score"],
+            "segmentation": instance["segmentation"],
+        }
+        for instance in instances
+        if instance["category_name"] in categories
+    ]

@@ -1,0 +1,264 @@
+"""The door in and the door out: decode a file, fit it to the network; restore the answer to the picture.
+
+Numpy and Pillow only: an exported model walks through the same two doors without torch.
+"""
+
+import glob
+import os
+import stat
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float, Int64, UInt8
+from PIL import Image, UnidentifiedImageError
+
+from centermask.errors import UserError
+from centermask.instances import Instances
+from centermask.ops import mask_warp
+from centermask.size import Size, pad_size
+
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif")
+"""Endings, in small letters, by which a folder's pictures are known."""
+
+MAX_PIXELS = 178_956_970
+"""Pillow's own hard limit; a larger picture is refused before it is decoded."""
+
+Picture = UInt8[np.ndarray, "height width 3"]
+"""RGB, 0 to 255."""
+
+_FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "MPO")  # Pillow knows more, some of which start programs
+
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""What turns a picture upright, by its EXIF orientation."""
+
+
+def read_image(path: Path | str, max_pixels: int = MAX_PIXELS) -> Picture:
+    """Decode a JPEG, PNG, WebP, BMP, TIFF or GIF file to RGB, upright as its EXIF orientation says.
+
+    Of several frames the first is taken. How other colours become RGB is said by ``to_rgb``. The file is decoded to its
+    end, so that a truncated one never passes for a whole one; broken metadata in a sound picture is passed over.
+
+    Raises:
+        UserError: there is no such file, it may not be read, is empty, broken, no picture, or has over ``max_pixels``.
+    """
+    try:
+        with warnings.catch_warnings():
+            # Only Pillow's: should threads race here and a filter be left behind, nobody else is silenced.
+            warnings.filterwarnings("ignore", module="PIL")
+            return _decode(Path(path), max_pixels)
+    except UserError:
+        raise
+    except Exception as error:  # on hostile bytes, decoders raise nearly anything
+        raise UserError(_complaint(path, error)) from error
+
+
+def _decode(path: Path, max_pixels: int) -> Picture:
+    with path.open("rb") as file:
+        status = os.fstat(file.fileno())
+        if stat.S_ISREG(status.st_mode) and status.st_size == 0:
+            raise UserError(f"{path}: the file is empty; copy or save the picture anew")
+        with Image.open(file, formats=_FORMATS) as image:
+            if image.width * image.height > max_pixels:
+                raise UserError(_too_large(path, max_pixels))
+            image.load()
+            return to_rgb(image)
+
+
+def _complaint(path: Path | str, error: Exception) -> str:
+    match error:
+        case FileNotFoundError():
+            reason = "there is no such file; check the path"
+        case IsADirectoryError():
+            reason = "this is a folder; name a picture in it"
+        case PermissionError():
+            reason = "the file may not be read; give yourself the permission (chmod u+r)"
+        case UnidentifiedImageError():
+            reason = "this is no picture that can be read; convert it to JPEG or PNG"
+        case Image.DecompressionBombError():
+            return _too_large(path, MAX_PIXELS)
+        case MemoryError():
+            reason = "there is not enough memory for the picture; scale it down"
+        case _:
+            reason = f"the picture is broken or cut off ({error or type(error).__name__}); copy or save it anew"
+    return " ".join(f"{path}: {reason}".split())
+
+
+def _too_large(path: Path | str, max_pixels: int) -> str:
+    return f"{path}: the picture has more than {max_pixels} pixels; scale it down or cut it into tiles"
+
+
+def to_rgb(image: Image.Image) -> Picture:
+    """The pixels of a Pillow image as RGB, upright as its EXIF orientation says.
+
+    Grey becomes R = G = B; a palette is looked up; CMYK is converted without a colour profile; what is transparent is
+    laid over white. Grey of 16 bits is divided by 257. Grey of 32 bits is kept if it lies in 0 … 255 (floats in 0 … 1
+    are multiplied by 255); all else is stretched so that its least value becomes 0 and its greatest 255. Values that
+    are not finite count as the least.
+
+    Raises:
+        ValueError: Pillow cannot convert the image's mode (LAB for one).
+
+    >>> to_rgb(Image.new("LA", (1, 1), (0, 51)))
+    array([[[204, 204, 204]]], dtype=uint8)
+    """
+    image = _upright(image)
+    match image.mode:
+        case "I;16" | "I;16L" | "I;16B" | "I;16N":
+            return _grey((np.asarray(image).astype(np.uint32) + 128) // 257)
+        case "I":
+            return _grey(_stretch(np.asarray(image).astype(np.float64)))
+        case "F":
+            values = np.asarray(image).astype(np.float64)
+            unit = np.nanmin(values, initial=0) >= 0 and np.nanmax(values, initial=0) <= 1
+            return _grey(_stretch(values * 255 if unit else values))
+        case _ if image.has_transparency_data:
+            white = Image.new("RGBA", image.size, "white")
+            return np.array(Image.alpha_composite(white, image.convert("RGBA")).convert("RGB"))
+        case _:
+            return np.array(image.convert("RGB"))
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    try:
+        orientation = image.getexif().get(0x0112)
+    except Exception:  # broken metadata in a sound picture: Pillow raises nearly anything
+        return image
+    return image.transpose(_UPRIGHT[orientation]) if orientation in _UPRIGHT else image
+
+
+def _stretch(values: np.ndarray) -> np.ndarray:
+    finite = values[np.isfinite(values)]
+    low, high = (finite.min(), finite.max()) if finite.size else (0.0, 0.0)
+    values = np.where(np.isfinite(values), values, low)
+    if low >= 0 and high <= 255:
+        return values
+    return (values - low) * (255 / max(high - low, 1e-300))
+
+
+def _grey(values: np.ndarray) -> Picture:
+    return np.repeat(np.rint(values).astype(np.uint8)[:, :, None], 3, axis=2)
+
+
+def find_images(pattern: Path | str) -> list[Path]:
+    """The pictures that a file, a folder or a glob pattern names, in order of their names.
+
+    A file is taken at its word. Of a folder (not of the folders in it) and of what a pattern matches, those files are
+    taken that end like a picture (``IMAGE_SUFFIXES``) and are not hidden.
+
+    Raises:
+        UserError: there is no such file, the folder holds no picture, or nothing matches.
+    """
+    text = os.path.expanduser(pattern)
+    if os.path.isfile(text):
+        return [Path(text)]
+    if os.path.isdir(text):
+        found, mend = _list_folder(Path(text)), "the folder holds no picture"
+    elif glob.has_magic(text):
+        found, mend = [Path(name) for name in glob.glob(text, recursive=True)], "no picture matches"
+    else:
+        raise UserError(f"{text}: there is no such file or folder; check the path")
+    pictures = sorted(path for path in found if _is_picture(path))
+    if not pictures:
+        raise UserError(f"{text}: {mend}; its name must end in {', '.join(IMAGE_SUFFIXES)}")
+    return pictures
+
+
+def _list_folder(folder: Path) -> list[Path]:
+    try:
+        return list(folder.iterdir())
+    except OSError as error:
+        raise UserError(
+            f"{folder}: the folder may not be read ({error.strerror}); give yourself the permission"
+        ) from error
+
+
+def _is_picture(path: Path) -> bool:
+    return path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".") and os.path.isfile(path)
+
+
+class Fitted(NamedTuple):
+    """Pictures as the network takes them."""
+
+    pixels: UInt8[np.ndarray, "images 3 height width"]
+    """RGB, each picture in the top left corner of its plane, zero beyond it."""
+    sizes: Int64[np.ndarray, "images 2"]
+    """(height, width) of each picture before padding."""
+
+
+class SoftInstances(NamedTuple):
+    """The objects of one image as the network sees it, best first or not: ``RoIInstances`` without torch."""
+
+    boxes: Float[np.ndarray, "instances 4"]
+    """xyxy in input pixels, not clipped: the masks belong to these boxes."""
+    scores: Float[np.ndarray, " instances"]
+    box_scores: Float[np.ndarray, " instances"]
+    labels: Int64[np.ndarray, " instances"]
+    masks: Float[np.ndarray, "instances side side"]
+    """Probabilities."""
+
+
+def fit(images: Sequence[Picture], sizes: Sequence[Size], divisor: int = 32) -> Fitted:
+    """Resize each picture to its size and put all on planes of one size, a multiple of ``divisor``.
+
+    Shrinking averages over all pixels that fall together (Pillow's bilinear filter), so that nothing aliases; a picture
+    that has its size already is not resampled.
+
+    >>> fitted = fit([np.full((10, 20, 3), 7, dtype=np.uint8)], [Size(5, 10)])
+    >>> fitted.pixels.shape, fitted.sizes.tolist(), int(fitted.pixels.sum())
+    ((1, 3, 32, 32), [[5, 10]], 1050)
+    """
+    plane = pad_size([Size(1, 1), *sizes], divisor)
+    pixels = np.zeros((len(images), 3, *plane), dtype=np.uint8)
+    for target, image, size in zip(pixels, images, sizes, strict=True):
+        target[:, : size.height, : size.width] = _resize(image, size).transpose(2, 0, 1)
+    return Fitted(pixels, np.array(sizes, dtype=np.int64).reshape(-1, 2))
+
+
+def _resize(image: Picture, size: Size) -> UInt8[np.ndarray, "new_height new_width 3"]:
+    if image.shape[:2] == size:
+        return image
+    return np.asarray(Image.fromarray(image).resize((size.width, size.height), Image.Resampling.BILINEAR))
+
+
+def restore(
+    found: SoftInstances,
+    *,
+    fitted: Size,
+    original: Size,
+    class_names: tuple[str, ...],
+    category_ids: tuple[int, ...] = (),
+    threshold: float = 0.5,
+    file_name: str = "",
+) -> Instances:
+    """Bring what was found in the fitted picture back to the original one; the inverse of ``fit``.
+
+    Each mask is pasted through its whole box, the part of the box inside the picture is what is reported. Objects
+    whose box lies outside the picture, has no extent or is not finite are left out. One mask at a time is in memory.
+    """
+    scale = np.array([original.width / fitted.width, original.height / fitted.height] * 2)
+    boxes = found.boxes.astype(np.float64) * scale
+    clipped = boxes.clip(0, [original.width, original.height] * 2).astype(np.float32)
+    inside = np.isfinite(boxes).all(axis=1) & (clipped[:, 2:] > clipped[:, :2]).all(axis=1)
+    bitmaps = (mask_warp.paste(found.masks[i], boxes[i], original, threshold) for i in np.flatnonzero(inside))
+    return Instances(
+        size=original,
+        boxes=clipped[inside],
+        scores=found.scores[inside].astype(np.float32),
+        box_scores=found.box_scores[inside].astype(np.float32),
+        labels=found.labels[inside],
+        rle=tuple(mask_warp.to_rle(bitmap, original) for bitmap in bitmaps),
+        categories=class_names,
+        category_ids=category_ids,
+        file_name=file_name,
+    )

@@ -1,0 +1,1 @@
+"""The network, in the order in which an image travels through it."""

@@ -1,0 +1,55 @@
+"""Any timm backbone as C3, C4, C5 (ResNet, MobileNetV2, ConvNeXt, ...), pretrained or not."""
+
+import timm
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from centermask.errors import UserError
+
+STRIDES = (8, 16, 32)
+
+
+class TimmBackbone(nn.Module):
+    """A timm model's features of strides 8, 16 and 32.
+
+    Args:
+        name: A name that ``timm.list_models()`` knows.
+        pretrained: Load timm's own weights from its hub; needs a network once.
+
+    Raises:
+        UserError: timm does not know the name, the model has no such features, or the hub cannot be reached.
+    """
+
+    def __init__(self, name: str, pretrained: bool = False) -> None:
+        super().__init__()
+        self.network = _create(name, pretrained, _stride_indices(name))
+        self.channels: tuple[int, int, int] = tuple(self.network.feature_info.channels())
+
+    def forward(self, pixels: Float[Tensor, "images 3 height width"]) -> list[Tensor]:
+        """C3, C4, C5."""
+        features: list[Tensor] = self.network(pixels)
+        return features
+
+
+def _stride_indices(name: str) -> list[int]:
+    if not timm.is_model(name):
+        near = timm.list_models(f"*{name.split('_')[0]}*")[:5]
+        raise UserError(f"timm has no model '{name}'; near ones: {', '.join(near) or 'none'}")
+    strides = list(timm.create_model(name, features_only=True).feature_info.reduction())
+    missing = [stride for stride in STRIDES if stride not in strides]
+    if missing:
+        raise UserError(f"timm's '{name}' gives features of strides {strides}; CenterMask needs {list(STRIDES)}")
+    return [len(strides) - 1 - strides[::-1].index(stride) for stride in STRIDES]
+
+
+def _create(name: str, pretrained: bool, indices: list[int]) -> nn.Module:
+    try:
+        model: nn.Module = timm.create_model(name, features_only=True, pretrained=pretrained, out_indices=indices)
+    except (OSError, RuntimeError) as error:
+        if not pretrained:
+            raise
+        raise UserError(
+            f"timm's pretrained weights of '{name}' cannot be had from its hub ({type(error).__name__}); "
+            "give a local file with --backbone-weights, or train without pretraining"
+        ) from error
+    return model

@@ -1,0 +1,129 @@
+"""STORY ONE: image to instances."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor, nn
+
+from centermask.config import LevelRule, ModelConfig
+from centermask.model.detection.decode import Decoding, decode_boxes
+from centermask.model.detection.head import DetectionHead
+from centermask.model.detection.locations import STRIDES, make_locations
+from centermask.model.layers import batch_norms
+from centermask.model.masks.decode import decode_masks
+from centermask.model.masks.head import MaskHead
+from centermask.model.masks.quality import MaskIoUHead
+from centermask.model.masks.rois import assign_levels, gather_rois, pool_rois
+from centermask.model.pyramid import FeaturePyramid
+from centermask.structures import ImageBatch, RoIInstances, RoIs
+
+
+class CenterMask(nn.Module):
+    """Instance segmentation: an anchor-free detector, and a mask for each box it finds.
+
+    Build one from a preset with ``centermask.build``, or from a file with ``CenterMask.load``.
+
+    Args:
+        config: What the parts were built from; carried along, never read here.
+        backbone: Images to C3, C4, C5.
+        pyramid: C3–C5 to P3–P7.
+        detection_head: P3–P7 to class, distances and centerness.
+        mask_head: RoI features to masks.
+        mask_iou_head: RoI features and masks to expected IoUs; None leaves the box scores as they are.
+        decoding: How detections are chosen.
+        mask_levels: How many of the finest levels feed the mask branch.
+        level_rule: How a box finds its level.
+        pixel_mean, pixel_std: Of RGB values between 0 and 255.
+        frozen_norm: Keep the statistics of the backbone's batch norms.
+    """
+
+    def __init__(
+        self,
+        *,
+        config: ModelConfig,
+        backbone: nn.Module,
+        pyramid: FeaturePyramid,
+        detection_head: DetectionHead,
+        mask_head: MaskHead,
+        mask_iou_head: MaskIoUHead | None,
+        decoding: Decoding,
+        mask_levels: int,
+        level_rule: LevelRule,
+        pixel_mean: Sequence[float],
+        pixel_std: Sequence[float],
+        frozen_norm: bool,
+    ) -> None:
+        super().__init__()
+        self.config = config
+        self.backbone = backbone
+        self.pyramid = pyramid
+        self.detection_head = detection_head
+        self.mask_head = mask_head
+        self.mask_iou_head = mask_iou_head
+        self.decoding = decoding
+        self.mask_levels = mask_levels
+        self.level_rule: LevelRule = level_rule
+        self.frozen_norm = frozen_norm
+        self.register_buffer("pixel_mean", torch.tensor(pixel_mean).view(3, 1, 1), persistent=False)
+        self.register_buffer("pixel_std", torch.tensor(pixel_std).view(3, 1, 1), persistent=False)
+
+    def forward(self, batch: ImageBatch) -> list[RoIInstances]:
+        """Find the objects of each image."""
+        pyramid = self.features(batch)
+        predicted = self.detection_head(pyramid)
+        detections = decode_boxes(predicted, make_locations(pyramid), self.decoding)
+        rois = gather_rois(detections)
+        mask_logits, mask_ious = self.masks(pyramid, rois, batch.sizes)
+        return decode_masks(mask_logits, mask_ious, detections)
+
+    def features(self, batch: ImageBatch) -> list[Float[Tensor, "images channels _ _"]]:
+        """P3 … P7 of normalised images."""
+        pyramid: list[Tensor] = self.pyramid(self.backbone(self.normalise(batch)))
+        return pyramid
+
+    def normalise(self, batch: ImageBatch) -> Float[Tensor, "images 3 height width"]:
+        """Subtract the mean, divide by the deviation, and make the padding zero, whatever it held."""
+        pixels = (batch.pixels - self.pixel_mean) / self.pixel_std
+        height, width = pixels.shape[2:]
+        rows = torch.arange(height, device=pixels.device) < batch.sizes[:, :1]
+        columns = torch.arange(width, device=pixels.device) < batch.sizes[:, 1:]
+        normal: Tensor = pixels * (rows[:, None, :, None] & columns[:, None, None, :])
+        return normal
+
+    def masks(
+        self, pyramid: Sequence[Tensor], rois: RoIs, sizes: Int64[Tensor, "images 2"]
+    ) -> tuple[Float[Tensor, "rois 28 28"], Float[Tensor, " rois"]]:
+        """Mask logits and expected mask IoUs of boxes, each for its own class."""
+        levels = assign_levels(rois, sizes, self.level_rule, self.mask_levels)
+        crops = pool_rois(pyramid[: self.mask_levels], STRIDES[: self.mask_levels], rois, levels)
+        mask_logits = self.mask_head(crops, rois.labels)
+        if self.mask_iou_head is None:
+            return mask_logits, torch.ones_like(mask_logits[:, 0, 0])
+        return mask_logits, self.mask_iou_head(crops, mask_logits, rois.labels)
+
+    def train(self, mode: bool = True) -> "CenterMask":
+        """As ``nn.Module.train``; frozen norms stay in evaluation mode."""
+        super().train(mode)
+        if self.frozen_norm:
+            for norm in batch_norms(self.backbone):
+                norm.eval()
+        return self
+
+    @classmethod
+    def load(cls, path: str | Path, device: str | torch.device = "cpu") -> "CenterMask":
+        """Open a weights file (safetensors with its configuration and class names).
+
+        Raises:
+            UserError: the file is missing, broken, or not ours.
+        """
+        from centermask.checkpoint import load_model
+
+        return load_model(path).to(device)
+
+    def save(self, path: str | Path) -> None:
+        """Write weights with configuration and class names, whole or not at all; the inverse of ``load``."""
+        from centermask.checkpoint import save_model
+
+        save_model(self, path)

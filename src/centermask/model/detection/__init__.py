@@ -1,0 +1,1 @@
+"""P3–P7 to boxes: the FCOS branch."""

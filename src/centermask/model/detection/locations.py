@@ -1,0 +1,38 @@
+"""Where predictions stand: one location for each cell of each pyramid level."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from centermask.structures import Locations
+
+STRIDES = (8, 16, 32, 64, 128)
+"""Of P3 … P7."""
+RANGES = ((0.0, 64.0), (64.0, 128.0), (128.0, 256.0), (256.0, 512.0), (512.0, float("inf")))
+"""The largest side distance, in pixels, that each level is meant for (spec 1.6); both ends belong to it."""
+
+
+def make_locations(pyramid: Sequence[Tensor]) -> Locations:
+    """The locations of all levels in one line, finest level first, row by row.
+
+    The location of cell (row i, column j) at stride s is (j·s + ⌊s/2⌋, i·s + ⌊s/2⌋).
+
+    >>> make_locations([torch.zeros(1, 1, 1, 2), torch.zeros(1, 1, 1, 1)]).points.tolist()
+    [[4.0, 4.0], [12.0, 4.0], [8.0, 8.0]]
+    """
+    device = pyramid[0].device
+    grids = [_grid(level.shape[-2], level.shape[-1], stride, device)
+             for level, stride in zip(pyramid, STRIDES, strict=False)]  # fmt: skip
+    counts = torch.tensor([len(grid) for grid in grids], device=device)
+    levels = torch.repeat_interleave(torch.arange(len(grids), device=device), counts, output_size=sum(map(len, grids)))
+    strides = torch.tensor(STRIDES, dtype=torch.float32, device=device)
+    ranges = torch.tensor(RANGES, dtype=torch.float32, device=device)
+    return Locations(points=torch.cat(grids), strides=strides[levels], ranges=ranges[levels], levels=levels)
+
+
+def _grid(height: int, width: int, stride: int, device: torch.device) -> Tensor:
+    y = torch.arange(height, device=device, dtype=torch.float32) * stride + stride // 2
+    x = torch.arange(width, device=device, dtype=torch.float32) * stride + stride // 2
+    rows, columns = torch.meshgrid(y, x, indexing="ij")
+    return torch.stack([columns.flatten(), rows.flatten()], dim=1)

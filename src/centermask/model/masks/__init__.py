@@ -1,0 +1,1 @@
+"""P3–P5 and boxes to masks: the SAG-Mask branch."""

@@ -1,0 +1,59 @@
+"""The mask-IoU head: how well will this mask fit? (spec 3; Mask Scoring R-CNN)"""
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor, nn
+from torch.nn import functional
+
+from centermask.model.layers import init_he, init_normal
+from centermask.model.masks.rois import POOLED_SIDE
+
+HIDDEN = 1024
+
+
+class MaskIoUHead(nn.Module):
+    """RoI features and the predicted mask to the IoU of that mask with the true one.
+
+    Args:
+        channels: Width of the RoI features.
+        classes: IoUs it predicts, one for each class.
+        convs: 3×3 convolutions; the last halves the side.
+        light: Average over the cells before a single layer, instead of two fully connected ones over every cell: less
+            than a twentieth of the parameters.
+    """
+
+    def __init__(self, channels: int, classes: int, convs: int, light: bool = False) -> None:
+        super().__init__()
+        self.light = light
+        inputs = [channels + 1] + [channels] * (convs - 1)
+        strides = [1] * (convs - 1) + [2]
+        layers = [
+            (nn.Conv2d(size, channels, 3, stride, padding=1), nn.ReLU(inplace=True))
+            for size, stride in zip(inputs, strides, strict=True)
+        ]
+        self.convs = nn.Sequential(*(layer for pair in layers for layer in pair))
+        self.hidden = nn.Sequential() if light else _hidden_layers(channels * (POOLED_SIDE // 2) ** 2)
+        self.predictor = nn.Linear(channels if light else HIDDEN, classes)
+        for layer in [*self.convs, *self.hidden]:
+            if isinstance(layer, nn.Conv2d | nn.Linear):
+                init_he(layer)
+        init_normal(self.predictor, std=0.01)
+
+    def forward(
+        self,
+        crops: Float[Tensor, "rois channels 14 14"],
+        mask_logits: Float[Tensor, "rois 28 28"],
+        labels: Int64[Tensor, " rois"],
+    ) -> Float[Tensor, " rois"]:
+        """Expected IoU of each mask, for its own class; not clamped. The gradient reaches the mask and the features."""
+        masks = functional.max_pool2d(mask_logits.sigmoid()[:, None], 2)
+        x = self.convs(torch.cat([crops, masks.to(crops)], dim=1))
+        x = x.mean(dim=(2, 3)) if self.light else self.hidden(x.flatten(1))
+        ious: Tensor = self.predictor(x).gather(1, labels[:, None]).squeeze(1)
+        return ious
+
+
+def _hidden_layers(inputs: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Linear(inputs, HIDDEN), nn.ReLU(inplace=True), nn.Linear(HIDDEN, HIDDEN), nn.ReLU(inplace=True)
+    )

@@ -1,0 +1,60 @@
+"""Gather boxes, assign each to a pyramid level, pool its features (spec 2.1, 2.2)."""
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
+from torchvision.ops import roi_align
+
+from centermask.config import LevelRule
+from centermask.ops.boxes import box_areas
+from centermask.structures import Detections, RoIs
+
+POOLED_SIDE = 14
+FINEST_LEVEL = 3
+CANONICAL_SIDE = 224
+"""Side of the object that the area rule puts on P4, as in Mask R-CNN."""
+
+
+def gather_rois(detections: Sequence[Detections]) -> RoIs:
+    """The boxes of all images in one line."""
+    counts = torch.tensor([len(found.boxes) for found in detections])
+    boxes = torch.cat([found.boxes for found in detections])
+    images = torch.repeat_interleave(torch.arange(len(detections)), counts).to(boxes.device)
+    return RoIs(boxes, images, torch.cat([found.labels for found in detections]))
+
+
+def assign_levels(rois: RoIs, sizes: Int64[Tensor, "images 2"], rule: LevelRule, levels: int) -> Int64[Tensor, " rois"]:
+    """Which of the ``levels`` finest pyramid levels each RoI is pooled from, 0 for P3.
+
+    ``ratio`` is the paper's adaptive rule (eq. 2): by the share of its image that a box takes, so that it does not depend
+    on the resolution; ``area`` is Mask R-CNN's (FPN eq. 1). The area is that of the unclipped box, and of the unpadded
+    image.
+    """
+    coarsest = FINEST_LEVEL + levels - 1
+    areas = box_areas(rois.boxes)
+    eps = torch.finfo(areas.dtype).eps
+    match rule:
+        case "ratio":
+            image_areas = sizes.prod(dim=1)[rois.images].to(areas)
+            level = torch.ceil(coarsest - torch.log2(image_areas / areas + eps))
+        case "area":
+            level = torch.floor(4 + torch.log2(areas.sqrt() / CANONICAL_SIDE + eps))
+    return level.clamp(FINEST_LEVEL, coarsest).long() - FINEST_LEVEL
+
+
+def pool_rois(
+    pyramid: Sequence[Float[Tensor, "images channels _ _"]],
+    strides: Sequence[int],
+    rois: RoIs,
+    levels: Int64[Tensor, " rois"],
+) -> Float[Tensor, "rois channels 14 14"]:
+    """RoIAlign (aligned, adaptive sampling) of each RoI on its own level."""
+    indexed = torch.cat([rois.images[:, None].to(rois.boxes), rois.boxes], dim=1)
+    crops = pyramid[0].new_zeros(len(indexed), pyramid[0].shape[1], POOLED_SIDE, POOLED_SIDE, dtype=torch.float32)
+    for level, (features, stride) in enumerate(zip(pyramid, strides, strict=True)):
+        own = (levels == level).nonzero().squeeze(1)
+        pooled = roi_align(features.float(), indexed[own], POOLED_SIDE, 1 / stride, sampling_ratio=0, aligned=True)
+        crops = crops.index_copy(0, own, pooled)
+    return crops

@@ -1,0 +1,54 @@
+"""Which object each training box shows, and the mask it should have (spec 2.4, 2.5)."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
+from torchvision.ops import box_iou
+
+from centermask.ops.mask_warp import crop, share_inside
+from centermask.structures import Detections, GroundTruth, RoIs, RoITargets
+
+MASK_SIDE = 28
+FOREGROUND_IOU = 0.5
+
+
+@torch.no_grad()
+def match_rois(detections: Sequence[Detections], truths: Sequence[GroundTruth], limit: int) -> RoITargets:
+    """Choose training RoIs: the detections and true boxes that lie on an object, at most ``limit`` of an image.
+
+    A box lies on the object with which it shares the highest IoU, whatever its predicted class, if that is at least 0.5;
+    it is then trained as that object's class.
+    """
+    chosen = [_match(found, truth, limit) for found, truth in zip(detections, truths, strict=True)]
+    counts = torch.tensor([len(objects) for _, objects in chosen])
+    boxes = torch.cat([boxes for boxes, _ in chosen])
+    labels = torch.cat([truth.labels[objects] for truth, (_, objects) in zip(truths, chosen, strict=True)])
+    masks, shares = _mask_targets(chosen, truths)
+    images = torch.repeat_interleave(torch.arange(len(truths)), counts).to(boxes.device)
+    return RoITargets(RoIs(boxes, images, labels), masks.to(boxes.device), shares.to(boxes.device))
+
+
+def _match(found: Detections, truth: GroundTruth, limit: int) -> tuple[Float[Tensor, "kept 4"], Int64[Tensor, " kept"]]:
+    boxes = torch.cat([found.boxes, truth.boxes])
+    if len(truth.boxes) == 0:
+        return boxes[:0], boxes.new_zeros(0, dtype=torch.int64)
+    ious, objects = box_iou(boxes, truth.boxes).max(dim=1)
+    kept = (ious >= FOREGROUND_IOU).nonzero().squeeze(1)
+    if len(kept) > limit:
+        kept = kept[torch.randperm(len(kept), device=kept.device)[:limit]]
+    return boxes[kept], objects[kept]
+
+
+def _mask_targets(
+    chosen: Sequence[tuple[Tensor, Tensor]], truths: Sequence[GroundTruth]
+) -> tuple[Float[Tensor, "rois side side"], Float[Tensor, " rois"]]:
+    crops, shares = [np.zeros((0, MASK_SIDE, MASK_SIDE), dtype=bool)], []
+    for (boxes, objects), truth in zip(chosen, truths, strict=True):
+        masks = [truth.masks[i] for i in objects.tolist()]
+        frames = boxes.double().cpu().numpy()
+        crops.append(crop(masks, frames, MASK_SIDE))
+        shares += [share_inside(mask, frame) for mask, frame in zip(masks, frames, strict=True)]
+    return torch.from_numpy(np.concatenate(crops)).float(), torch.tensor(shares, dtype=torch.float32)

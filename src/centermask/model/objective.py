@@ -1,0 +1,60 @@
+"""STORY TWO: images and truths to losses."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from centermask.model.centermask import CenterMask
+from centermask.model.detection.decode import decode_boxes
+from centermask.model.detection.locations import make_locations
+from centermask.model.detection.losses import detection_losses
+from centermask.model.detection.targets import assign_targets
+from centermask.model.masks.losses import mask_losses
+from centermask.model.masks.targets import match_rois
+from centermask.structures import DenseTargets, GroundTruth, ImageBatch, Losses
+
+
+class Objective(nn.Module):
+    """What training minimises. Its ``forward`` is one training step without the optimiser: DDP hooks into ``forward`` only.
+
+    Args:
+        model: The network that is trained.
+        proposals: Detections of an image that the mask branch sees, beside the true boxes.
+        rois: Regions of interest of an image that the mask branch is trained on, at most.
+    """
+
+    def __init__(self, model: CenterMask, proposals: int = 100, rois: int = 128) -> None:
+        super().__init__()
+        self.model = model
+        self.proposals = proposals
+        self.rois = rois
+
+    def forward(self, batch: ImageBatch, truths: Sequence[GroundTruth]) -> Losses:
+        """The five losses of a batch."""
+        model = self.model
+        pyramid = model.features(batch)
+        locations = make_locations(pyramid)
+        predicted = model.detection_head(pyramid)
+        targets = _concatenate([assign_targets(locations, truth) for truth in truths])
+        annotated = torch.stack([truth.annotated for truth in truths])
+        detection = detection_losses(predicted, targets, annotated, average=mean_over_processes)
+        detections = decode_boxes(predicted, locations, model.decoding._replace(max_detections=self.proposals))
+        matched = match_rois(detections, truths, self.rois)
+        mask = mask_losses(*model.masks(pyramid, matched.rois, batch.sizes), matched)
+        if model.mask_iou_head is None:
+            mask = mask._replace(mask_iou=torch.zeros_like(mask.mask))
+        return Losses(*detection, *mask)
+
+
+def mean_over_processes(number: Tensor) -> Tensor:
+    """Average a number over all processes of a run; the number itself in a single one."""
+    if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
+        return number
+    total = number.detach().clone()
+    torch.distributed.all_reduce(total)
+    return total / torch.distributed.get_world_size()
+
+
+def _concatenate(targets: Sequence[DenseTargets]) -> DenseTargets:
+    return DenseTargets(*(torch.cat(parts) for parts in zip(*targets, strict=True)))

@@ -1,0 +1,119 @@
+"""ModelConfig to CenterMask, and the named presets as a plain table."""
+
+import difflib
+from dataclasses import replace
+
+from torch import nn
+
+from centermask.config import ModelConfig
+from centermask.errors import UserError
+from centermask.model.backbones.timm import TimmBackbone
+from centermask.model.backbones.vovnet import VOVNETS, VoVNet
+from centermask.model.centermask import CenterMask
+from centermask.model.coco_classes import COCO_CLASSES
+from centermask.model.detection.decode import Decoding
+from centermask.model.detection.head import DetectionHead
+from centermask.model.layers import set_norm
+from centermask.model.masks.head import MaskHead
+from centermask.model.masks.quality import MaskIoUHead
+from centermask.model.pyramid import FeaturePyramid
+
+IMAGENET = {"pixel_mean": (123.675, 116.28, 103.53), "pixel_std": (58.395, 57.12, 57.375)}
+
+_LARGE = ModelConfig(class_names=tuple(COCO_CLASSES.values()), category_ids=tuple(COCO_CLASSES))
+_LITE = replace(_LARGE, fpn_channels=128, tower_convs=2, mask_convs=2, test_short_side=600, test_long_side=1000)
+_NANO = replace(
+    _LITE,
+    backbone="timm:mobilenetv2_100",
+    fpn_channels=96,
+    mask_iou_head="light",
+    class_agnostic_masks=True,
+    max_detections=100,
+    test_short_side=384,
+    test_long_side=640,
+    score_threshold=0.4,
+    **IMAGENET,
+)
+
+PRESETS: dict[str, ModelConfig] = {
+    "centermask-v39": replace(_LARGE, backbone="vovnet39"),
+    "centermask-v57": replace(_LARGE, backbone="vovnet57"),
+    "centermask-v99": replace(_LARGE, backbone="vovnet99"),
+    "centermask-v39-dcn": replace(_LARGE, backbone="vovnet39-dcn"),
+    "centermask-v57-dcn": replace(_LARGE, backbone="vovnet57-dcn"),
+    "centermask-v99-dcn": replace(_LARGE, backbone="vovnet99-dcn"),
+    "centermask-r50": replace(_LARGE, backbone="timm:resnet50", **IMAGENET),
+    "centermask-lite-v39": replace(_LITE, backbone="vovnet39"),
+    "centermask-lite-v19": replace(_LITE, backbone="vovnet19"),
+    "centermask-lite-v19-slim": replace(_LITE, backbone="vovnet19-slim"),
+    "centermask-lite-v19-slim-dw": replace(_LITE, backbone="vovnet19-slim-dw"),
+    "centermask-lite-mv2": replace(_LITE, backbone="timm:mobilenetv2_100"),
+    "centermask-nano": _NANO,
+}
+PRESETS = {name: replace(config, preset=name) for name, config in PRESETS.items()}
+
+
+def preset(name: str, class_names: tuple[str, ...] = ()) -> ModelConfig:
+    """A named preset, for other classes than COCO's if they are given.
+
+    Raises:
+        UserError: no preset has this name; the nearest one is named.
+
+    >>> preset("centermask-nano", class_names=("stone",)).num_classes
+    1
+    """
+    if name not in PRESETS:
+        near = difflib.get_close_matches(name, PRESETS, n=1, cutoff=0.0)[0]
+        raise UserError(f"no preset '{name}'; did you mean '{near}'? All: {', '.join(PRESETS)}")
+    config = PRESETS[name]
+    return replace(config, class_names=class_names, category_ids=()) if class_names else config
+
+
+def build(config: ModelConfig, *, pretrained: bool = False, backbone: nn.Module | None = None) -> CenterMask:
+    """Make a network with fresh weights.
+
+    Args:
+        config: What to build; ``preset(NAME)`` gives one.
+        pretrained: Start a timm backbone from timm's own weights (needs a network once).
+        backbone: A module of your own instead of the configured one: images to three feature maps of strides 8, 16
+            and 32, with their widths as ``channels``.
+    """
+    backbone = _backbone(config, pretrained) if backbone is None else backbone
+    set_norm(backbone, config.norm)
+    channels, classes = config.fpn_channels, config.num_classes
+    return CenterMask(
+        config=config,
+        backbone=backbone,
+        pyramid=FeaturePyramid(backbone.channels, channels),
+        detection_head=DetectionHead(channels, classes, config.tower_convs),
+        mask_head=MaskHead(
+            channels, 1 if config.class_agnostic_masks else classes, config.mask_convs, config.attention_fusion
+        ),
+        mask_iou_head=_mask_iou_head(config),
+        decoding=Decoding(config.class_threshold, config.candidates_per_level, config.nms_iou, config.max_detections),
+        mask_levels=config.mask_levels,
+        level_rule=config.level_rule,
+        pixel_mean=config.pixel_mean,
+        pixel_std=config.pixel_std,
+        frozen_norm=config.norm == "frozen",
+    )
+
+
+def _backbone(config: ModelConfig, pretrained: bool) -> nn.Module:
+    if config.backbone.startswith("timm:"):
+        return TimmBackbone(config.backbone.removeprefix("timm:"), pretrained)
+    if config.backbone not in VOVNETS:
+        raise UserError(f"no backbone '{config.backbone}'; known: {', '.join(VOVNETS)}, and timm:NAME")
+    if pretrained:
+        raise UserError(
+            f"'{config.backbone}' has no weights on a hub; give a file with --backbone-weights, or use timm:NAME"
+        )
+    return VoVNet(VOVNETS[config.backbone])
+
+
+def _mask_iou_head(config: ModelConfig) -> MaskIoUHead | None:
+    match config.mask_iou_head:
+        case "none":
+            return None
+        case kind:
+            return MaskIoUHead(config.fpn_channels, config.num_classes, config.mask_convs, light=kind == "light")

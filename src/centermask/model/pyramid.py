@@ -1,0 +1,32 @@
+"""C3–C5 to P3–P7: a feature pyramid network with two further levels on top (spec 1.4)."""
+
+from collections.abc import Sequence
+
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional
+
+
+class FeaturePyramid(nn.Module):
+    """Lateral 1×1 convolutions, top-down sums, 3×3 outputs; P6 and P7 by strided convolutions on P5's output."""
+
+    def __init__(self, inputs: Sequence[int], channels: int) -> None:
+        super().__init__()
+        self.laterals = nn.ModuleList(nn.Conv2d(size, channels, 1) for size in inputs)
+        self.outputs = nn.ModuleList(nn.Conv2d(channels, channels, 3, padding=1) for _ in inputs)
+        self.p6 = nn.Conv2d(channels, channels, 3, stride=2, padding=1)
+        self.p7 = nn.Conv2d(channels, channels, 3, stride=2, padding=1)
+        for conv in self.modules():
+            if isinstance(conv, nn.Conv2d):
+                nn.init.kaiming_uniform_(conv.weight, a=1)
+                nn.init.zeros_(conv.bias)
+
+    def forward(self, features: Sequence[Float[Tensor, "images _ _ _"]]) -> list[Tensor]:
+        """P3 … P7, finest first, all of one width."""
+        merged = [lateral(feature) for lateral, feature in zip(self.laterals, features, strict=True)]
+        for fine in range(len(merged) - 2, -1, -1):
+            merged[fine] = merged[fine] + functional.interpolate(merged[fine + 1], size=merged[fine].shape[2:])
+        pyramid = [output(feature) for output, feature in zip(self.outputs, merged, strict=True)]
+        pyramid.append(self.p6(pyramid[-1]))
+        pyramid.append(self.p7(functional.relu(pyramid[-1])))
+        return pyramid

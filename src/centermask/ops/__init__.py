@@ -1,0 +1,1 @@
+"""Geometry without parameters: boxes, masks and run-length codes."""

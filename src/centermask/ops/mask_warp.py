@@ -1,0 +1,250 @@
+"""Masks between the picture and a box in it: crop, and its inverse paste; and what else moves a mask.
+
+A true mask is ``Polygons`` or a ``Bitmap`` cut to the object, never a full-size plane. All of it is numpy: the work is a
+few small matrix products per object, and an exported model needs it without torch.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from faster_coco_eval.core import mask as coco_mask
+from jaxtyping import Bool, Float
+
+from centermask.ops import rle as rles
+from centermask.ops.rle import RLE, Runs
+from centermask.size import Size
+
+Box = Float[np.ndarray, "4"]
+"""xyxy, pixels of the picture."""
+
+
+class Polygons(NamedTuple):
+    """A mask as the union of closed polygons, each an array of (x, y) in pixels of the picture."""
+
+    parts: tuple[Float[np.ndarray, "vertices 2"], ...]
+
+
+class Bitmap(NamedTuple):
+    """A mask as the pixels around the object; the first one stands at (``left``, ``top``) of the picture."""
+
+    pixels: Bool[np.ndarray, "height width"]
+    left: int
+    top: int
+
+
+Mask = Polygons | Bitmap
+
+
+def bounds(mask: Mask) -> Box:
+    """The smallest box (xyxy) around a mask; all zeros if it is empty.
+
+    >>> bounds(Bitmap(np.ones((2, 3), dtype=bool), left=10, top=20)).tolist()
+    [10.0, 20.0, 13.0, 22.0]
+    """
+    match mask:
+        case Polygons(parts):
+            points = np.concatenate([np.zeros((0, 2)), *parts])
+            if not len(points):
+                return np.zeros(4)
+            return np.concatenate([points.min(axis=0), points.max(axis=0)])
+        case Bitmap(pixels, left, top):
+            rows, columns = np.flatnonzero(pixels.any(axis=1)), np.flatnonzero(pixels.any(axis=0))
+            if not len(rows):
+                return np.zeros(4)
+            return np.array([left + columns[0], top + rows[0], left + columns[-1] + 1, top + rows[-1] + 1], dtype=float)
+
+
+def area(mask: Mask) -> float:
+    """Area in square pixels: by the shoelace formula for polygons (parts add up), by counting for a bitmap."""
+    match mask:
+        case Polygons(parts):
+            return float(sum(_shoelace(part) for part in parts))
+        case Bitmap(pixels, _, _):
+            return float(pixels.sum())
+
+
+def _shoelace(points: Float[np.ndarray, "vertices 2"]) -> float:
+    x, y = points[:, 0], points[:, 1]
+    return 0.5 * abs(float(np.dot(x, np.roll(y, 1)) - np.dot(y, np.roll(x, 1))))
+
+
+def crop(masks: Sequence[Mask], boxes: Float[np.ndarray, "rois 4"], side: int) -> Bool[np.ndarray, "rois side side"]:
+    """Show each mask through its box on a ``side`` × ``side`` grid; what lies outside the box is cut.
+
+    Polygons are drawn by COCO's own rule (spec 2.5); a cell of a bitmap is set where the mask covers half of it.
+    """
+    crops = np.zeros((len(masks), side, side), dtype=bool)
+    for i, (mask, box) in enumerate(zip(masks, boxes, strict=True)):
+        match mask:
+            case Polygons(parts):
+                scale = side / np.maximum(box[2:] - box[:2], 0.1)
+                crops[i] = draw([(part - box[:2]) * scale for part in parts], Size(side, side))
+            case Bitmap():
+                crops[i] = resample(mask, box, Size(side, side))
+    return crops
+
+
+def share_inside(mask: Mask, box: Box) -> float:
+    """The share of a mask that a box shows, in [1e-10, 1] (spec 3: what the box cuts off counts as missed)."""
+    left, top, right, bottom = box
+    match mask:
+        case Polygons(parts):
+            size = Size(max(1, int(bottom - top)), max(1, int(right - left)))  # whole pixels, as published
+            inside = draw([part - box[:2] for part in parts], size).sum()
+        case Bitmap(pixels, x, y):
+            rows = _coverage(top - y, bottom - y, 1, pixels.shape[0])[0] * (bottom - top)
+            columns = _coverage(left - x, right - x, 1, pixels.shape[1])[0] * (right - left)
+            inside = rows @ pixels @ columns
+    return float(np.clip(inside / max(area(mask), 1e-10), 1e-10, 1.0))
+
+
+def draw(parts: Sequence[Float[np.ndarray, "vertices 2"]], size: Size) -> Bool[np.ndarray, "height width"]:
+    """Draw the union of polygons on a grid by COCO's rule."""
+    if not parts or min(size) < 1:
+        return np.zeros(size, dtype=bool)
+    codes = coco_mask.frPyObjects([part.ravel().tolist() for part in parts], size.height, size.width)
+    drawn: Bool[np.ndarray, "height width"] = coco_mask.decode(coco_mask.merge(codes)).astype(bool)
+    return drawn
+
+
+def resample(mask: Bitmap, box: Box, size: Size) -> Bool[np.ndarray, "height width"]:
+    """Show a bitmap through a box on a grid of ``size``: a cell is set where the mask covers at least half of it.
+
+    A box whose right is less than its left shows the mask mirrored.
+    """
+    pixels, left, top = mask
+    rows = _coverage(box[1] - top, box[3] - top, size.height, pixels.shape[0])
+    columns = _coverage(box[0] - left, box[2] - left, size.width, pixels.shape[1])
+    return (rows @ pixels.astype(np.float32)) @ columns.T >= 0.5 - 1e-6
+
+
+def _coverage(start: float, stop: float, cells: int, pixels: int) -> Float[np.ndarray, "cells pixels"]:
+    """Which share of each of ``cells`` equal cells between start and stop each unit pixel [k, k + 1) covers."""
+    edges = np.linspace(start, stop, cells + 1)
+    low, high = np.minimum(edges[:-1], edges[1:])[:, None], np.maximum(edges[:-1], edges[1:])[:, None]
+    k = np.arange(pixels)[None, :]
+    overlap = np.clip(np.minimum(high, k + 1) - np.maximum(low, k), 0, None)
+    return (overlap / np.maximum(high - low, 1e-9)).astype(np.float32)
+
+
+def move(mask: Mask, scale: tuple[float, float], offset: tuple[float, float], size: Size) -> Mask:
+    """Move a mask by (x, y) → (x, y) · scale + offset and cut it to a picture of ``size``; a negative scale mirrors.
+
+    The result may be empty; polygons are cut at the border so that ``bounds`` tells the visible box.
+    """
+    match mask:
+        case Polygons(parts):
+            moved = (_clip(part * np.array(scale) + np.array(offset), size) for part in parts)
+            return Polygons(tuple(part for part in moved if len(part) >= 3))
+        case Bitmap(pixels, left, top):
+            x = np.sort(np.array([left, left + pixels.shape[1]]) * scale[0] + offset[0])
+            y = np.sort(np.array([top, top + pixels.shape[0]]) * scale[1] + offset[1])
+            x0, x1 = int(max(0, np.floor(x[0]))), int(min(size.width, np.ceil(x[1])))
+            y0, y1 = int(max(0, np.floor(y[0]))), int(min(size.height, np.ceil(y[1])))
+            if x1 <= x0 or y1 <= y0:
+                return Bitmap(np.zeros((0, 0), dtype=bool), 0, 0)
+            corners = np.array([x0, y0, x1, y1], dtype=float)
+            source = (corners - np.array([*offset, *offset])) / np.array([*scale, *scale])
+            return Bitmap(resample(mask, source, Size(y1 - y0, x1 - x0)), x0, y0)
+
+
+def _clip(points: Float[np.ndarray, "vertices 2"], size: Size) -> Float[np.ndarray, "kept 2"]:
+    """Cut a polygon to the picture (Sutherland and Hodgman, one border after the other)."""
+    for axis, limit, sign in ((0, 0.0, 1), (0, float(size.width), -1), (1, 0.0, 1), (1, float(size.height), -1)):
+        inside = (points[:, axis] - limit) * sign >= 0
+        if inside.all():
+            continue
+        if not inside.any():
+            return points[:0]
+        following, inside_next = np.roll(points, -1, axis=0), np.roll(inside, -1)
+        crosses = inside != inside_next
+        step = np.where(crosses, following[:, axis] - points[:, axis], 1.0)
+        crossing = points + ((limit - points[:, axis]) / step)[:, None] * (following - points)
+        crossing[:, axis] = limit
+        both = np.stack([points, crossing], axis=1).reshape(-1, 2)
+        points = both[np.stack([inside, crosses], axis=1).ravel()]
+    return points
+
+
+def paste(probabilities: Float[np.ndarray, "side side"], box: Box, size: Size, threshold: float = 0.5) -> Bitmap:
+    """Put a soft mask back into its box of the picture and cut it at ``threshold``; the inverse of ``crop``.
+
+    Bilinear between cell centres, falling to zero outside the grid, as the published implementation pastes. The box may
+    reach over the picture: only the part inside is made, and never more than the box.
+    """
+    side = probabilities.shape[0]
+    x0, y0 = np.maximum(np.floor(box[:2]) - 1, 0).astype(int)
+    x1, y1 = int(min(np.ceil(box[2]) + 1, size.width)), int(min(np.ceil(box[3]) + 1, size.height))
+    if x1 <= x0 or y1 <= y0 or box[2] <= box[0] or box[3] <= box[1]:
+        return Bitmap(np.zeros((0, 0), dtype=bool), 0, 0)
+    columns = _interpolation((np.arange(x0, x1) + 0.5 - box[0]) / (box[2] - box[0]) * side - 0.5, side)
+    rows = _interpolation((np.arange(y0, y1) + 0.5 - box[1]) / (box[3] - box[1]) * side - 0.5, side)
+    soft = rows @ probabilities.astype(np.float32) @ columns.T
+    return Bitmap(soft >= threshold, int(x0), int(y0))
+
+
+def _interpolation(positions: Float[np.ndarray, " pixels"], side: int) -> Float[np.ndarray, "pixels side"]:
+    """Weights that read a row of ``side`` values at fractional positions."""
+    distance = np.abs(positions[:, None] - np.arange(side)[None, :])
+    return np.clip(1 - distance, 0, None).astype(np.float32)
+
+
+def to_rle(mask: Mask, size: Size) -> RLE:
+    """Code a mask at the size of its picture, without making the picture-sized plane of a bitmap."""
+    match mask:
+        case Polygons(parts):
+            if not parts:
+                return rles.compress(np.array([size.height * size.width]), size)
+            codes = coco_mask.frPyObjects([part.ravel().tolist() for part in parts], *size)
+            return RLE(size=list(size), counts=coco_mask.merge(codes)["counts"].decode("ascii"))
+        case Bitmap():
+            return rles.compress(_runs(mask, size), size)
+
+
+def _runs(mask: Bitmap, size: Size) -> Runs:
+    pixels, left, top = mask
+    total = size.height * size.width
+    height, width = pixels.shape
+    columns = np.zeros((width, height + 2), dtype=np.int8)
+    columns[:, 1:-1] = pixels.T
+    steps = np.diff(columns, axis=1)
+    starts, ends = (_place(np.argwhere(steps == sign), left, top, size.height) for sign in (1, -1))
+    if not len(starts):
+        return np.array([total])
+    joined = starts[1:] == ends[:-1]  # a run that reaches the foot of a column goes on at the head of the next
+    starts, ends = starts[np.append(True, ~joined)], ends[np.append(~joined, True)]
+    edges = np.stack([starts, ends], axis=1).ravel()
+    runs = np.diff(np.concatenate([[0], edges, [total]]))
+    return runs if runs[-1] else runs[:-1]
+
+
+def _place(found: np.ndarray, left: int, top: int, height: int) -> np.ndarray:
+    return (found[:, 0] + left) * height + found[:, 1] + top
+
+
+def from_rle(code: RLE) -> Bitmap:
+    """The bitmap behind a run-length code, cut to the object; the inverse of ``to_rle``.
+
+    Raises:
+        ValueError: the code is broken (see ``rle.runs_of``); nothing is allocated before that is known.
+    """
+    return from_runs(rles.runs_of(code), Size(*code["size"]))
+
+
+def from_runs(runs: Runs, size: Size) -> Bitmap:
+    """The bitmap behind checked runs, cut to the object."""
+    edges = np.cumsum(runs)
+    ends = edges[1::2]
+    starts = edges[::2][: len(ends)]
+    starts, ends = starts[ends > starts], ends[ends > starts]
+    if not len(starts):
+        return Bitmap(np.zeros((0, 0), dtype=bool), 0, 0)
+    left, right = int(starts[0] // size.height), int((ends[-1] - 1) // size.height) + 1
+    steps = np.zeros((right - left) * size.height + 1, dtype=np.int8)
+    steps[starts - left * size.height] = 1
+    steps[ends - left * size.height] = -1
+    strip = np.cumsum(steps[:-1], dtype=np.int8).reshape(right - left, size.height).T
+    rows = np.flatnonzero(strip.any(axis=1))
+    top, bottom = int(rows[0]), int(rows[-1]) + 1
+    return Bitmap(np.ascontiguousarray(strip[top:bottom].astype(bool)), left, top)
