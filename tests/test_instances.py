@@ -2,6 +2,7 @@
 
 import json
 
+import jaxtyping
 import numpy as np
 import pytest
 
@@ -45,7 +46,8 @@ def test_an_empty_mask_is_an_empty_plane() -> None:
 
 
 @pytest.mark.parametrize("field", ["scores", "box_scores", "labels", "rle"])
-def test_fields_of_other_lengths_are_refused(field: str) -> None:
+def test_fields_of_other_lengths_are_refused(field: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)  # as in production, where shapes go unchecked
     with pytest.raises(ValueError, match=f"2 {field} for 3 boxes"):
         make(3, **{field: getattr(make(3), field)[:2]})
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from centermask.errors import UserError
 from centermask.instances import Instances
-from centermask.predict import Predictor, load_picture, overlay_paths, predict_files, write_whole
+from centermask.predict import Predictor, load_picture, overlay_paths, predict_files
 from centermask.structures import ImageBatch, RoIInstances
 
 
@@ -75,16 +75,17 @@ def test_answers_are_in_pixels_of_the_original_best_first() -> None:
     np.testing.assert_allclose(found.box_scores, [0.9, 0.7, 0.5])
     assert found.class_names == ("bright", "dark", "dark")
     assert found.category_ids == (3, 9)
-    assert found.masks[0, 100:, 50:].all()
-    assert found.masks[0].sum() == 100 * 50
+    # Masks end softly, so that the corners of a full one are cut: no pixel outside its box, nearly all inside.
+    assert found.masks[0, 105:195, 55:95].all()
+    assert found.masks[0, 100:, 50:].sum() == found.masks[0].sum() > 100 * 50 - 20
 
 
 def test_threshold_and_count_cut_after_sorting() -> None:
     image = picture(64, 64)
-    assert len(Predictor(Quadrants(), score_threshold=0)(image)) == 4
+    assert len(Predictor(Quadrants(), score_threshold=0.0)(image)) == 4
     assert len(Predictor(Quadrants(), score_threshold=0.5)(image)) == 2
     np.testing.assert_allclose(Predictor(Quadrants(), max_detections=1)(image).scores, [0.8])
-    assert len(Predictor(Quadrants(), score_threshold=1)(image)) == 0
+    assert len(Predictor(Quadrants(), score_threshold=1.0)(image)) == 0
 
 
 def test_nothing_found_is_ordinary() -> None:
@@ -120,12 +121,19 @@ def test_every_kind_of_picture_gives_the_same_answer(tmp_path: Path) -> None:
         np.zeros((0, 4, 3), dtype=np.uint8),
         torch.zeros(4, 4, 3, dtype=torch.uint8),
         torch.zeros(3, 4, 4),
-        Image.new("LAB", (4, 4)),
     ],
 )
 def test_other_things_are_refused_in_words(wrong: object) -> None:
     with pytest.raises(UserError, match="convert it"):
         load_picture(wrong)
+
+
+def test_a_pillow_image_of_a_truncated_file_is_refused(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (40, 40, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(tmp_path / "a.png")
+    (tmp_path / "a.png").write_bytes((tmp_path / "a.png").read_bytes()[:2000])
+    with Image.open(tmp_path / "a.png") as image, pytest.raises(UserError, match="convert it"):
+        load_picture(image)
 
 
 def test_batch_of_two_equals_two_batches() -> None:
@@ -207,7 +215,7 @@ def test_good_files_are_done_and_bad_ones_listed(folder: Path) -> None:
     assert "no picture" in failures[0][1]
     assert done == [(folder / "a.png", 3), (folder / "b.jpg", 3), (folder / "c.bmp", 3)]
     assert sorted(path.name for path in out.iterdir()) == ["a.png", "b.png", "c.png"]
-    assert Image.open(out / "c.png").size == (30, 100)
+    assert load_picture(out / "c.png").shape == (100, 30, 3)
     records = json.loads(answers.read_text())
     assert [record["file_name"] for record in records] == ["a.png", "b.jpg", "c.bmp"]
     assert records[0] == predictor(folder / "a.png").to_coco()
@@ -247,6 +255,14 @@ def test_records_of_like_named_pictures_carry_their_paths(folder: Path) -> None:
     assert names == [paths[0].as_posix(), paths[1].as_posix(), "b.jpg"]
 
 
+@pytest.mark.skipif(os.name == "nt", reason="names are always Unicode there")
+def test_a_file_name_that_is_no_unicode_comes_back_from_json(folder: Path) -> None:
+    odd = Path(os.fsdecode(os.fsencode(folder) + b"/caf\xe9.png"))
+    Image.fromarray(picture(8, 8)).save(odd)
+    assert predict_files(Predictor(Quadrants()), [odd], json_file=folder / "x.json", out=folder / "out") == []
+    assert json.loads((folder / "x.json").read_text())[0]["file_name"] == odd.name
+
+
 def test_an_interrupted_run_leaves_the_old_file(folder: Path) -> None:
     answers = folder / "x.json"
     answers.write_text("old")
@@ -257,7 +273,7 @@ def test_an_interrupted_run_leaves_the_old_file(folder: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         predict_files(Predictor(Quadrants()), [folder / "a.png"], json_file=answers, on_done=interrupt)
     assert answers.read_text() == "old"
-    assert not [path for path in folder.iterdir() if path.name.endswith(".tmp")]
+    assert not [path for path in folder.iterdir() if path.name.startswith(".")]
 
 
 def test_what_cannot_be_written_is_refused_before_the_work(folder: Path) -> None:
@@ -268,12 +284,3 @@ def test_what_cannot_be_written_is_refused_before_the_work(folder: Path) -> None
                 Predictor(Quadrants()), [folder / "b.jpg"], **wrong, on_done=lambda path, found: seen.append(path)
             )
     assert seen == []
-
-
-def test_write_whole_keeps_to_links_and_replaces_their_target(tmp_path: Path) -> None:
-    (tmp_path / "real.txt").write_text("old")
-    os.symlink(tmp_path / "real.txt", tmp_path / "link.txt")
-    with write_whole(tmp_path / "link.txt") as file:
-        file.write(b"new")
-    assert (tmp_path / "link.txt").is_symlink()
-    assert (tmp_path / "real.txt").read_text() == "new"

@@ -4,8 +4,6 @@ A file is written aside, flushed to disk and renamed: there is no moment at whic
 """
 
 import json
-import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,6 +15,7 @@ from torch import Tensor, nn
 
 from centermask.config import ModelConfig
 from centermask.errors import UserError
+from centermask.files import write_whole
 from centermask.model.centermask import CenterMask
 from centermask.model.presets import build
 
@@ -137,31 +136,6 @@ def load_tensors(path: str | Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     except (SafetensorError, OSError, ValueError) as error:
         raise UserError(
             f"{path}: not a readable safetensors file ({error}); it may be cut short: copy it again"
-        ) from None
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file so that it is found whole or not at all: aside, flushed to disk, renamed.
-
-    Raises:
-        UserError: the folder cannot be made or written to, or the disk is full.
-    """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, aside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written ({error.strerror}); choose another folder") from None
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(aside, 0o644)
-        os.replace(aside, path)
-    except OSError as error:
-        Path(aside).unlink(missing_ok=True)
-        raise UserError(
-            f"{path}: cannot be written ({error.strerror}); free some space or choose another folder"
         ) from None
 
 

@@ -112,3 +112,103 @@ def check_keys(given: Iterable[str], known: list[str], where: str) -> None:
 def _require(true: bool, message: str) -> None:
     if not true:
         raise UserError(message)
+
+
+Schedule = Literal["cosine", "step"]
+Optimizer = Literal["adamw", "sgd"]
+Precision = Literal["auto", "fp32", "bf16"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """Everything that decides a training run; flags and a YAML file share it.
+
+    Raises:
+        UserError: a value is out of its range.
+    """
+
+    preset: str = "centermask-nano"
+    """Which network; `centermask presets` lists them."""
+    epochs: int = 12
+    """How often each picture is seen."""
+    batch: int = 8
+    """Pictures of a step, over all processes."""
+    short_side: int = 384
+    """Short side of the pictures in pixels, the largest that training draws and the one for prediction."""
+    min_short_side: int | None = None
+    """Smallest short side that training draws; three quarters of the largest if not given."""
+    long_side: int | None = None
+    """What the long side may not pass; in the preset's proportion if not given."""
+    flip: float = 0.5
+    """Probability of a horizontal mirror."""
+    scale_jitter: tuple[float, float] = (1.0, 1.0)
+    """Large-scale jitter: factors between which pictures are scaled and then cropped; (0.5, 1.5) is strong."""
+    color_jitter: float = 0.2
+    """Brightness, contrast and saturation vary by up to this share."""
+    optimizer: Optimizer = "adamw"
+    """AdamW for small data and pretrained backbones, SGD as published."""
+    lr: float | None = None
+    """Peak learning rate of a step of 16 pictures, scaled to the batch; 4e-4 for AdamW, 0.01 for SGD if not given."""
+    weight_decay: float | None = None
+    """Not for norms and biases; 0.05 for AdamW, 1e-4 for SGD if not given."""
+    schedule: Schedule = "cosine"
+    """Cosine to zero, or ×0.1 at seven and nine tenths of the run."""
+    warmup: float = 0.05
+    """Share of the run in which the learning rate rises from zero; at most 1000 steps."""
+    clip: float = 10.0
+    """Largest norm of the gradient; 0 does not clip."""
+    ema: float = 0.998
+    """Decay of the averaged weights, which are the ones evaluated and saved; 0 does not average."""
+    precision: Precision = "auto"
+    """auto is bf16 on a GPU that has it, else fp32."""
+    norm: Norm | None = None
+    """Norm of the backbone; the preset's if not given. "group" trains from scratch."""
+    attention_fusion: AttentionFusion | None = None
+    """How the attention joins; the preset's if not given."""
+    class_agnostic_masks: bool | None = None
+    """One mask for all classes; the preset's if not given."""
+    max_detections: int | None = None
+    """Objects kept per picture; the preset's if not given. Raise it for dense sets."""
+    backbone_weights: str | None = None
+    """A backbone file that `centermask import-backbone` wrote, or a network with the same backbone."""
+    pretrained: bool = False
+    """Start a timm backbone from timm's hub; needs a network once."""
+    evaluate_every: int = 1
+    """Epochs between evaluations; 0 evaluates at the end only."""
+    workers: int | None = None
+    """Processes that prepare pictures; chosen from the number of cores if not given."""
+    log_every: int = 10
+    """Steps between two lines of metrics.jsonl."""
+    seed: int = 0
+    """Decides the order of pictures, their augmentation and the fresh weights."""
+    device: str = "auto"
+    """cpu, cuda, or what there is."""
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch", "short_side", "log_every"):
+            _require(getattr(self, name) >= 1, f"{name} must be at least 1, not {getattr(self, name)}")
+        for name in ("flip", "color_jitter", "warmup", "ema"):
+            _require(0 <= getattr(self, name) <= 1, f"{name} must lie in [0, 1], not {getattr(self, name)}")
+        for name in ("lr", "weight_decay", "clip", "evaluate_every", "workers", "seed"):
+            value = getattr(self, name)
+            _require(value is None or value >= 0, f"{name} must not be negative, not {value}")
+        low, high = self.scale_jitter
+        _require(0 < low <= high, f"scale_jitter must be two rising factors, not {self.scale_jitter}")
+        smallest = self.min_short_side
+        _require(smallest is None or 1 <= smallest <= self.short_side, "min_short_side must not pass short_side")
+        _require(self.long_side is None or self.long_side >= self.short_side, "long_side must not be below short_side")
+        _require(not (self.pretrained and self.backbone_weights), "give either pretrained or backbone_weights")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, as YAML knows them; the inverse of ``from_dict``."""
+        return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any], where: str = "the training configuration") -> "TrainConfig":
+        """Read plain values; the inverse of ``to_dict``.
+
+        Raises:
+            UserError: a key is unknown (the nearest known one is named) or a value is out of its range.
+        """
+        check_keys(values, [field.name for field in fields(cls)], where)
+        return cls(**{key: tuple(value) if isinstance(value, list) else value for key, value in values.items()})

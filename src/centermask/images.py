@@ -29,7 +29,7 @@ MAX_PIXELS = 178_956_970
 Picture = UInt8[np.ndarray, "height width 3"]
 """RGB, 0 to 255."""
 
-_FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "MPO")  # Pillow knows more, some of which start programs
+_FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")  # Pillow knows more, some of which start programs
 
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -208,7 +208,7 @@ class SoftInstances(NamedTuple):
     """Probabilities."""
 
 
-def fit(images: Sequence[Picture], sizes: Sequence[Size], divisor: int = 32) -> Fitted:
+def fit(images: Sequence[UInt8[np.ndarray, "_ _ 3"]], sizes: Sequence[Size], divisor: int = 32) -> Fitted:
     """Resize each picture to its size and put all on planes of one size, a multiple of ``divisor``.
 
     Shrinking averages over all pixels that fall together (Pillow's bilinear filter), so that nothing aliases; a picture

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -18,6 +18,7 @@ from PIL import Image
 from torch import Tensor
 
 from centermask.errors import UserError
+from centermask.files import whole_file, write_whole
 from centermask.images import SoftInstances, fit, read_image, restore, to_rgb
 from centermask.instances import Instances
 from centermask.model.centermask import CenterMask
@@ -156,7 +157,7 @@ class Predictor:
     def _fitted_size(self, size: Size) -> Size:
         return fit_size(size, self.short_side, self.long_side) if self.resize else size
 
-    def _run(self, pictures: Sequence[Picture], sizes: Sequence[Size]) -> list[SoftInstances]:
+    def _run(self, pictures: Sequence[UInt8[np.ndarray, "_ _ 3"]], sizes: Sequence[Size]) -> list[SoftInstances]:
         fitted = fit(pictures, sizes)
         batch = ImageBatch(torch.from_numpy(fitted.pixels), torch.from_numpy(fitted.sizes)).to(self.device)
         try:
@@ -238,8 +239,8 @@ def load_picture(image: ImageLike) -> Picture:
 def _convert(image: Image.Image) -> Picture:
     try:
         return to_rgb(image)
-    except (ValueError, OSError) as error:
-        raise UserError(f"a Pillow image of mode {image.mode} cannot be used ({error}); convert it to RGB") from error
+    except Exception as error:  # an image not yet loaded is decoded here, and decoders raise nearly anything
+        raise UserError(f"the Pillow image of mode {image.mode} cannot be used ({error}); convert it to RGB") from error
 
 
 def _file_name(image: ImageLike) -> str:
@@ -272,6 +273,8 @@ def predict_files(
     overlays = overlay_paths(paths, out) if out else [None] * len(paths)
     names = _record_names(paths)
     failures: list[tuple[Path, str]] = []
+    if out:
+        _make_folder(out)
     with _open_list(json_file) as append:
         for path, overlay, name in zip(paths, overlays, names, strict=True):
             try:
@@ -312,11 +315,17 @@ def _record_names(paths: Sequence[Path]) -> list[str]:
     return [path.name if counts[path.name] == 1 else path.as_posix() for path in paths]
 
 
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{folder}: cannot be made a folder ({error.strerror}); choose another place") from error
+
+
 def _write_png(pixels: Picture, path: Path) -> None:
     coded = io.BytesIO()
     Image.fromarray(pixels).save(coded, format="PNG", compress_level=3)
-    with write_whole(path) as file:
-        file.write(coded.getbuffer())
+    write_whole(path, coded.getvalue())
 
 
 @contextmanager
@@ -325,45 +334,14 @@ def _open_list(path: Path | None) -> Iterator[Callable[[dict[str, Any]], None]]:
     if path is None:
         yield lambda record: None
         return
-    with write_whole(path) as file:
+    with whole_file(path) as file:
         before = "[\n"
 
         def append(record: dict[str, Any]) -> None:
             nonlocal before
-            file.write((before + json.dumps(record, ensure_ascii=False)).encode())
+            # A file name that is no UTF-8 keeps its odd bytes as JSON escapes.
+            file.write((before + json.dumps(record, ensure_ascii=False)).encode("utf-8", "backslashreplace"))
             before = ",\n"
 
         yield append
         file.write(b"[]\n" if before == "[\n" else b"\n]\n")
-
-
-@contextmanager
-def write_whole(path: Path) -> Iterator[BinaryIO]:
-    """A file that appears whole, with the old content gone, when the block ends well, and not at all when it does not.
-
-    Its folder is made if need be.
-
-    Raises:
-        UserError: the file cannot be written.
-    """
-    path = Path(os.path.realpath(path))
-    if path.exists() and not path.is_file():
-        raise UserError(f"{path}: this is no file that can be replaced; choose another name")
-    draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with draft.open("wb") as file, _removing(draft):
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-            os.replace(draft, path)
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written ({error.strerror}); choose another place") from error
-
-
-@contextmanager
-def _removing(draft: Path) -> Iterator[None]:
-    try:
-        yield
-    finally:
-        draft.unlink(missing_ok=True)

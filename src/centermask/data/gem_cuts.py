@@ -30,7 +30,7 @@ class Facets(NamedTuple):
 
 
 class Row(NamedTuple):
-    """A ring of equal facets: z rises by ``slope`` per ρ going inwards, and is ``height`` above the rim at ``share``."""
+    """A ring of equal facets: z rises by ``slope`` per ρ going inwards, and is ``height`` over the rim at ``share``."""
 
     turns: tuple[float, ...]
     """Where the facets stand, in steps between main facets."""
@@ -83,7 +83,8 @@ def _ellipse(across: float) -> Outline:
 def _superellipse(across: float, power: float) -> Outline:
     """An ellipse for ``power`` 1, the closer to a rectangle the nearer it is to 0."""
     circle = _ellipse(1.0)
-    return np.sign(circle) * np.abs(circle) ** power * (1.0, across)
+    outline: Outline = np.sign(circle) * np.abs(circle) ** power * (1.0, across)
+    return outline
 
 
 def _marquise(across: float) -> Outline:
@@ -105,7 +106,8 @@ def _trilliant(across: float) -> Outline:
     turn = _turn()
     distance, slope = 1 + 0.115 * np.cos(3 * turn), -0.345 * np.sin(3 * turn)
     normal, along = np.stack([np.cos(turn), np.sin(turn)]), np.stack([-np.sin(turn), np.cos(turn)])
-    return (distance * normal + slope * along).T * (0.9, 0.9 * across)
+    outline: Outline = (distance * normal + slope * along).T * (0.9, 0.9 * across)
+    return outline
 
 
 def _emerald(across: float) -> Outline:

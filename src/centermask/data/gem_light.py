@@ -8,7 +8,7 @@ crown to a lamp, losing colour on the way.
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float32, Int, UInt8
+from jaxtyping import Float, Float32, Int, UInt8
 from PIL import Image, ImageFilter
 
 from centermask.data.gem_cuts import Facets
@@ -16,10 +16,10 @@ from centermask.size import Size
 
 Colour = Float32[np.ndarray, "3"]
 Light = Float32[np.ndarray, "height width 3"]
+Plane = Float32[np.ndarray, "height width"]
 Rays = Float32[np.ndarray, "rays 3"]
 
-
-PORTION = 1024
+PORTION = 2048
 """Rays traced at once: few enough for the processor's cache, which makes it several times as fast."""
 
 
@@ -39,8 +39,8 @@ class Matter(NamedTuple):
 
     transmission: Colour
     """The share of light left after one radius of stone."""
-    index: float
-    """Of refraction."""
+    refraction: float
+    """Its index."""
 
 
 MATTER: dict[str, Matter] = {
@@ -104,8 +104,8 @@ def _trace(
     normal = crown.normals[facet]
     down = np.zeros_like(normal)
     down[:, 2] = -1.0
-    mirror = _schlick(normal[:, 2:], matter.index)
-    inside, _ = _refract(down, normal, 1 / matter.index)
+    mirror = _schlick(normal[:, 2:], matter.refraction)
+    inside, _ = _refract(down, normal, 1 / matter.refraction)
     body = _interior(np.concatenate([points, heights[:, None]], axis=1), inside, crown, pavilion, matter, lamps)
     return mirror * shine(lamps, _reflect(down, normal)) + (1 - mirror) * body, facet
 
@@ -126,18 +126,20 @@ def _interior(origin: Rays, direction: Rays, crown: Facets, pavilion: Facets, ma
     for _ in range(2):
         origin, normal, length = _hit(origin, direction, pavilion)
         left = left * _absorbed(matter, length)
-        _, through = _refract(direction, -normal, matter.index)
+        _, through = _refract(direction, -normal, matter.refraction)
         seen += left * through * 0.45 * lamps.tray
         left = left * (1 - through)
         direction = _reflect(direction, normal)
     _, normal, length = _hit(origin, direction, crown)
-    out, through = _refract(direction, -normal, matter.index)
+    out, through = _refract(direction, -normal, matter.refraction)
     light = np.where(through > 0, shine(lamps, out), 0.5 * shine(lamps, direction))
-    return seen + left * _absorbed(matter, length) * light
+    seen += left * _absorbed(matter, length) * light
+    return seen
 
 
 def _absorbed(matter: Matter, length: Float32[np.ndarray, "rays 1"]) -> Rays:
-    return np.exp(length * np.log(matter.transmission))
+    left: Rays = np.exp(length * np.log(matter.transmission))
+    return left
 
 
 def _hit(origin: Rays, direction: Rays, facets: Facets) -> tuple[Rays, Rays, Float32[np.ndarray, "rays 1"]]:
@@ -149,11 +151,13 @@ def _hit(origin: Rays, direction: Rays, facets: Facets) -> tuple[Rays, Rays, Flo
 
 
 def _reflect(direction: Rays, normal: Rays) -> Rays:
-    return direction - 2 * _dot(direction, normal) * normal
+    reflected: Rays = direction - 2 * _dot(direction, normal) * normal
+    return reflected
 
 
 def _dot(a: Rays, b: Rays) -> Float32[np.ndarray, "rays 1"]:
-    return np.einsum("ri,ri->r", a, b)[:, None]
+    product: Float32[np.ndarray, "rays 1"] = np.einsum("ri,ri->r", a, b)[:, None]
+    return product
 
 
 def _refract(direction: Rays, normal: Rays, ratio: float) -> tuple[Rays, Float32[np.ndarray, "rays 1"]]:
@@ -170,13 +174,14 @@ def _schlick(cosine: Float32[np.ndarray, "rays 1"], index: float) -> Float32[np.
     """The share of light that a surface mirrors (Schlick 1994)."""
     least = ((index - 1) / (index + 1)) ** 2
     square = np.square(1 - cosine)
-    return np.float32(least) + np.float32(1 - least) * square * square * (1 - cosine)
+    mirrored: Float32[np.ndarray, "rays 1"] = np.float32(least) + np.float32(1 - least) * square**2 * (1 - cosine)
+    return mirrored
 
 
 # --- the tray ---
 
 
-def noise(size: Size, cell: tuple[float, float], rng: np.random.Generator) -> Float32[np.ndarray, "height width"]:
+def noise(size: Size, cell: tuple[float, float], rng: np.random.Generator) -> Plane:
     """Smooth noise of unit strength whose blobs are about ``cell`` (height, width) pixels."""
     rows, columns = (max(2, round(side / step)) for side, step in zip(size, cell, strict=True))
     coarse = Image.fromarray(rng.standard_normal((rows, columns), dtype=np.float32))
@@ -187,46 +192,49 @@ def lay_tray(size: Size, lamp: Float32[np.ndarray, "3"], rng: np.random.Generato
     """An empty tray of felt, paper, steel or wood, lit from the side of ``lamp``."""
     covers = (_felt, _paper, _steel, _wood)
     cover = covers[int(rng.integers(len(covers)))](size, rng)
-    return cover * _falloff(size, lamp, rng)[:, :, None]
+    cover *= _falloff(size, lamp, rng)[:, :, None]
+    return cover
 
 
-def _falloff(size: Size, lamp: Float32[np.ndarray, "3"], rng: np.random.Generator) -> np.ndarray:
+def _falloff(size: Size, lamp: Float32[np.ndarray, "3"], rng: np.random.Generator) -> Plane:
     """Brighter towards the lamp, darker in the corners, uneven by a little."""
     y, x = np.linspace(-1, 1, size.height, dtype=np.float32)[:, None], np.linspace(-1, 1, size.width, dtype=np.float32)
     slope = float(rng.uniform(0.10, 0.28))
     vignette = 1 - float(rng.uniform(0.08, 0.22)) * (x**2 + y**2)
-    return (1 + slope * (lamp[0] * x + lamp[1] * y)) * vignette * (1 + 0.03 * noise(size, (120, 120), rng))
+    lit: Plane = (1 + slope * (lamp[0] * x + lamp[1] * y)) * vignette * (1 + 0.03 * noise(size, (120.0, 120.0), rng))
+    return lit
 
 
 def _felt(size: Size, rng: np.random.Generator) -> Light:
     dyes = ((0.02, 0.02, 0.025), (0.02, 0.035, 0.10), (0.02, 0.07, 0.045), (0.12, 0.02, 0.03), (0.16, 0.16, 0.17))
     dye = np.array(dyes[int(rng.integers(len(dyes)))], dtype=np.float32) * rng.uniform(0.9, 1.6)
-    fibres = noise(size, (1, 3), rng) + noise(size, (3, 1), rng) + noise(size, (1.5, 1.5), rng)
-    return _cover(dye, 1 + 0.13 * fibres + 0.10 * noise(size, (30, 30), rng))
+    fibres = noise(size, (1.0, 3.0), rng) + noise(size, (3.0, 1.0), rng) + noise(size, (1.5, 1.5), rng)
+    return _cover(dye, 1 + 0.13 * fibres + 0.10 * noise(size, (30.0, 30.0), rng))
 
 
 def _paper(size: Size, rng: np.random.Generator) -> Light:
     white = np.array([0.78, 0.76, 0.72], dtype=np.float32) * rng.uniform(0.75, 1.05)
-    return _cover(white, 1 + 0.012 * noise(size, (1.3, 1.3), rng) + 0.02 * noise(size, (9, 9), rng))
+    return _cover(white, 1 + 0.012 * noise(size, (1.3, 1.3), rng) + 0.02 * noise(size, (9.0, 9.0), rng))
 
 
 def _steel(size: Size, rng: np.random.Generator) -> Light:
     grey = np.array([0.36, 0.37, 0.39], dtype=np.float32) * rng.uniform(0.8, 1.25)
-    brushed = 0.09 * noise(size, (1, 60), rng) + 0.05 * noise(size, (2, 160), rng) + 0.10 * noise(size, (400, 70), rng)
-    return _cover(grey, 1 + brushed)
+    brushed = 0.09 * noise(size, (1.0, 60.0), rng) + 0.05 * noise(size, (2.0, 160.0), rng)
+    return _cover(grey, 1 + brushed + 0.10 * noise(size, (400.0, 70.0), rng))
 
 
 def _wood(size: Size, rng: np.random.Generator) -> Light:
     woods = ((0.30, 0.16, 0.07), (0.44, 0.28, 0.14), (0.12, 0.06, 0.03))
     wood = np.array(woods[int(rng.integers(len(woods)))], dtype=np.float32)
-    rings = np.arange(size.height, dtype=np.float32)[:, None] / rng.uniform(5, 9) + 1.6 * noise(size, (50, 160), rng)
-    return _cover(
-        wood, 1 + 0.13 * np.sin(rings) + 0.10 * noise(size, (1, 24), rng) + 0.10 * noise(size, (12, 140), rng)
-    )
+    rows = np.arange(size.height, dtype=np.float32)[:, None]
+    rings = np.sin(rows / float(rng.uniform(5, 9)) + 1.6 * noise(size, (50.0, 160.0), rng))
+    grain = noise(size, (1.0, 24.0), rng) + noise(size, (12.0, 140.0), rng)
+    return _cover(wood, 1 + 0.13 * rings + 0.10 * grain)
 
 
-def _cover(colour: np.ndarray, pattern: np.ndarray) -> Light:
-    return (np.maximum(pattern, 0.2)[:, :, None] * colour.astype(np.float32)).astype(np.float32)
+def _cover(colour: Float[np.ndarray, "3"], pattern: Plane) -> Light:
+    cover: Light = np.maximum(pattern, 0.2)[:, :, None] * colour.astype(np.float32)
+    return cover
 
 
 # --- the camera ---
@@ -236,11 +244,12 @@ def develop(light: Light, rng: np.random.Generator) -> UInt8[np.ndarray, "height
     """The photograph (RGB) that a small camera takes of ``light``: balance, exposure, bloom, lens blur and noise."""
     balance = 1 + rng.uniform(-0.06, 0.06) * np.array([1.0, 0.1, -1.0]) + rng.uniform(-0.015, 0.015, 3)
     exposed = light * (balance * rng.uniform(1.35, 1.75)).astype(np.float32)
-    film = (1 - np.exp(-exposed)) ** np.float32(1 / 2.2)
+    film = np.sqrt(1 - np.exp(-exposed))
     glare = _blurred(np.clip(light - 1.2, 0, 1), light.shape[0] / 90)
     sharp = _blurred(np.clip(film + 0.35 * glare, 0, 1), float(rng.uniform(0.4, 0.75)))
     grain = rng.standard_normal(light.shape, dtype=np.float32) * np.float32(rng.uniform(0.006, 0.014))
-    return (np.clip(sharp + grain, 0, 1) * 255 + 0.5).astype(np.uint8)
+    picture: UInt8[np.ndarray, "height width 3"] = (np.clip(sharp + grain, 0, 1) * 255 + 0.5).astype(np.uint8)
+    return picture
 
 
 def _blurred(picture: Light, radius: float) -> Light:

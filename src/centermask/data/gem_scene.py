@@ -7,11 +7,11 @@ down later takes its pixels from those below, which makes the visible masks exac
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float32, Int16, UInt8
+from jaxtyping import Bool, Float, Float32, Int16, UInt8
 from PIL import Image, ImageDraw, ImageFilter
 
 from centermask.data import gem_light
-from centermask.data.gem_cuts import KINDS, Cut, Facets, cut_stone
+from centermask.data.gem_cuts import KINDS, Cut, Facets, Outline, cut_stone
 from centermask.data.gem_light import MATTER, Lamps, Light, Matter
 from centermask.size import Size
 
@@ -21,6 +21,7 @@ LEAST_SHARE = 0.25
 LEAST_PIXELS = 16
 
 Coverage = Float32[np.ndarray, "height width"]
+Rotation = Float[np.ndarray, "3 3"]
 Owners = Int16[np.ndarray, "height width"]
 """The index of the topmost stone at each pixel, or ``NOBODY``."""
 
@@ -85,34 +86,34 @@ def _pick_matter(rng: np.random.Generator) -> Matter:
     """A family, paler or deeper, its hue a little off."""
     matter = list(MATTER.values())[int(rng.integers(len(MATTER)))]
     hue = matter.transmission * rng.uniform(0.85, 1.15, 3)
-    return matter._replace(
-        transmission=np.clip(hue, 0.02, 0.99).astype(np.float32) ** np.float32(rng.uniform(0.45, 1.1))
-    )
+    depth = rng.uniform(0.45, 1.1)
+    return matter._replace(transmission=(np.clip(hue, 0.02, 0.99) ** depth).astype(np.float32))
 
 
-def _rotation(spin: float, tilt: float, towards: float) -> np.ndarray:
+def _rotation(spin: float, tilt: float, towards: float) -> Rotation:
     """Turn by ``spin`` about z, then lean by ``tilt`` in the direction ``towards`` (radians)."""
     lean = _about_z(towards) @ _about_y(tilt) @ _about_z(-towards)
-    return lean @ _about_z(spin)
+    rotation: Rotation = lean @ _about_z(spin)
+    return rotation
 
 
-def _about_z(angle: float) -> np.ndarray:
+def _about_z(angle: float) -> Rotation:
     cosine, sine = np.cos(angle), np.sin(angle)
     return np.array([[cosine, -sine, 0], [sine, cosine, 0], [0, 0, 1]])
 
 
-def _about_y(angle: float) -> np.ndarray:
+def _about_y(angle: float) -> Rotation:
     cosine, sine = np.cos(angle), np.sin(angle)
     return np.array([[cosine, 0, sine], [0, 1, 0], [-sine, 0, cosine]])
 
 
-def _turned(facets: Facets, rotation: np.ndarray, rng: np.random.Generator) -> Facets:
+def _turned(facets: Facets, rotation: Rotation, rng: np.random.Generator) -> Facets:
     """Facets in the picture frame, each a little off as a hand would polish it."""
     normals = facets.normals @ rotation.T + rng.normal(0, 0.012, facets.normals.shape)
     return Facets((normals / np.linalg.norm(normals, axis=1, keepdims=True)).astype(np.float32), facets.offsets)
 
 
-def _cover(outline: np.ndarray) -> Coverage:
+def _cover(outline: Outline) -> Coverage:
     """Draw an outline (pixels from the middle) in the middle of a patch that just holds it."""
     half = int(np.ceil(np.abs(outline).max())) + 1
     drawn = Image.new("L", (8 * half, 8 * half))
@@ -149,7 +150,7 @@ def scatter(
 
 def _put_onto(stone: Stone, stones: list[Placed], owners: Owners, rng: np.random.Generator) -> Placed | None:
     """A place where ``stone`` hides a part of another one, and nothing hides too much."""
-    for _ in range(12 if stones else 0):
+    for _ in range(30 if stones else 0):
         below = stones[int(rng.integers(len(stones)))]
         reach = float(rng.uniform(0.3, 0.8)) * (stone.radius + below.stone.radius)
         angle = float(rng.uniform(0, 2 * np.pi))
@@ -162,9 +163,11 @@ def _put_onto(stone: Stone, stones: list[Placed], owners: Owners, rng: np.random
 
 def _put_free(stone: Stone, owners: Owners, rng: np.random.Generator) -> Placed | None:
     """A place where ``stone`` hides nothing; in half of the cases pushed on until it meets something."""
-    margin = 0.4 * stone.radius
+    middle = np.array(owners.shape) / 2
+    reach = np.maximum(middle - 0.4 * stone.radius, 0)
     for _ in range(40):
-        placed = _centred(stone, *(float(rng.uniform(min(margin, s / 2), max(s - margin, s / 2))) for s in owners.shape))
+        y, x = rng.uniform(middle - reach, middle + reach).tolist()
+        placed = _centred(stone, y, x)
         if _shows(placed, owners) and not _hides(placed, owners):
             return _pushed(placed, owners, rng) if rng.random() < 0.5 else placed
     return None
@@ -191,7 +194,8 @@ def _centred(stone: Stone, y: float, x: float) -> Placed:
 def _under(placed: Placed, owners: Owners) -> Int16[np.ndarray, " pixels"]:
     """Who owns the pixels that a stone would take; those outside the picture are left out."""
     part = window(placed, Size(*owners.shape))
-    return owners[part.picture][placed.stone.shape[part.patch]]
+    taken: Int16[np.ndarray, " pixels"] = owners[part.picture][placed.stone.shape[part.patch]]
+    return taken
 
 
 def _hides(placed: Placed, owners: Owners) -> bool:
@@ -246,7 +250,8 @@ def _cast_shadow(light: Light, placed: Placed, lamps: Lamps) -> None:
         light[part.picture] *= 1 - shadow[part.patch][:, :, None] * (1 - glow * passed)
 
 
-def _softened(coverage: Coverage, pad: int, blur: float) -> Coverage:
+def _softened(coverage: Coverage, pad: int, blur: float) -> Float32[np.ndarray, "height+2*{pad} width+2*{pad}"]:
+    """Blur by ``blur`` pixels, over the patch and ``pad`` pixels around."""
     image = Image.fromarray((np.pad(coverage, pad) * 255).astype(np.uint8))
     return np.asarray(image.filter(ImageFilter.GaussianBlur(blur)), dtype=np.float32) / 255
 
@@ -272,4 +277,13 @@ def _look(stone: Stone, lamps: Lamps) -> Light:
     edge = (facets != facets[:, :1]).any(axis=1, keepdims=True)
     look = np.zeros((*stone.coverage.shape, 3), dtype=np.float32)
     look[rows, columns] = seen.reshape(-1, len(SUBPIXELS), 3).mean(axis=1) * (1 + 0.18 * edge) + 0.03 * edge
+    look += _rim(stone.coverage)[:, :, None] * (0.03 + 0.13 * stone.matter.transmission)
     return look
+
+
+def _rim(coverage: Coverage) -> Coverage:
+    """The pixels along the outline, where the ground girdle scatters light."""
+    around = np.pad(coverage, 1)
+    neighbours = np.stack([around[:-2, 1:-1], around[2:, 1:-1], around[1:-1, :-2], around[1:-1, 2:]])
+    rim: Coverage = coverage * (1 - neighbours.min(axis=0))
+    return rim

@@ -22,6 +22,7 @@ Number = TypeVar("Number", int, float)
 GEM_KINDS: tuple[str, ...] = tuple(KINDS)
 """The classes: the cuts of the stones, whatever their colour."""
 
+SIZE = Size(320, 320)
 RADIUS_SIDE = 320
 """Radii are given for a picture whose short side this is."""
 
@@ -37,13 +38,16 @@ class GemRecipe:
     Size(height=240, width=320)
     """
 
-    size: Size = Size(320, 320)
+    size: Size = SIZE
     stones: tuple[int, int] = (6, 20)
     """Fewest and most in a picture; fewer are put down where there is no room."""
-    radius: tuple[float, float] = (15.0, 36.0)
+    radius: tuple[float, float] = (14.0, 32.0)
     """Smallest and largest, in pixels of a picture whose short side is 320; they grow with the picture."""
     overlap: float = 0.3
-    """The share of stones that are put partly onto another one on purpose; with 0 none hides any part of another."""
+    """The share of stones put partly onto another one on purpose; with 0 none hides any part of another.
+
+    One in six always lies free, or there would be a single heap.
+    """
 
     def __post_init__(self) -> None:
         _require(min(self.size) >= 16, "size", self.size, "at least 16 pixels each way")
@@ -141,7 +145,14 @@ def gem_sets(text: str) -> tuple[GemSet, GemSet]:
     >>> len(train), len(val)
     (160, 40)
     """
-    given = dict(_settings(text.removeprefix("gems").removeprefix(":")))
+    name, _, settings = text.partition(":")
+    if name != "gems":
+        raise UserError(f"{text!r} names no gems; write gems: with settings such as gems:images=200,overlap=0.5")
+    given: dict[str, Any] = {}
+    for key, value in _settings(settings):
+        if key in given:
+            raise UserError(f"gems: {key} is given twice; keep one")
+        given[key] = value
     images, seed = given.pop("images", 500), given.pop("seed", 0)
     _require(images >= 2, "images", images, "at least 2, one to train on and one to validate with")
     return _split(images, GemRecipe(**given), seed, 0.2)
@@ -174,7 +185,7 @@ SETTINGS: dict[str, tuple[Callable[[str], Any], str]] = {
     "images": (int, "500"),
     "size": (_read_size, "320"),
     "stones": (lambda text: _read_range(text, int), "6-20"),
-    "radius": (lambda text: _read_range(text, float), "15-36"),
+    "radius": (lambda text: _read_range(text, float), "14-32"),
     "overlap": (float, "0.3"),
     "seed": (int, "0"),
 }

@@ -71,10 +71,12 @@ def check_runs(runs: Runs, size: Size) -> None:
     """Refuse runs that do not fill the picture exactly.
 
     Raises:
-        ValueError: a run is negative, or the runs do not add up to height × width.
+        ValueError: a run is negative or longer than the picture, or the runs do not add up to height × width.
     """
     if runs.size and runs.min() < 0:
         raise ValueError("a run is negative")
+    if runs.size and runs.max() > size.height * size.width:  # before the sum, which such a run could carry round
+        raise ValueError("a run is longer than the picture")
     total = int(runs.sum())
     if total != size.height * size.width:
         raise ValueError(

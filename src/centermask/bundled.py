@@ -1,0 +1,19 @@
+"""The weights that come with the package."""
+
+from pathlib import Path
+
+from centermask.errors import UserError
+
+BUNDLED = {"nano": Path(__file__).parent / "weights" / "centermask-nano.safetensors"}
+
+
+def resolve_weights(name: str | Path) -> Path:
+    """The file behind a weights argument: a bundled name, or a path.
+
+    Raises:
+        UserError: there is no such file.
+    """
+    path = BUNDLED.get(str(name), Path(name))
+    if not path.is_file():
+        raise UserError(f"{path}: no such weights file; give one, or 'nano' for the bundled weights")
+    return path

@@ -1,0 +1,377 @@
+"""The command line: ``centermask train | evaluate | predict | demo | gems | import-published | import-backbone | presets``.
+
+The one file that imports lazily: ``--help`` must not wait for torch.
+"""
+
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+import yaml
+from tyro.conf import OmitArgPrefixes, Positional, subcommand
+
+from centermask.config import TrainConfig, check_keys
+from centermask.errors import UserError
+
+FAILED = 2
+"""Exit code for anything a user can mend."""
+OnError = Literal["stop", "skip"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Train:
+    """Train on annotated pictures.
+
+    DATA is a folder with pictures beside annotations/NAME_{train,val}.json (COCO format), FOLDER:NAME where there are
+    several, or gems: for drawn stones. Of several, each teaches the classes it annotates.
+    """
+
+    data: Positional[tuple[str, ...]]
+    """One or more of FOLDER, FOLDER:NAME, gems:"""
+    out: Path
+    """Folder of the run: configuration, weights, metrics."""
+    config: TrainConfig
+    file: Path | None = None
+    """A YAML file with any of these settings; flags win over it."""
+    resume: bool = False
+    """Go on with the run in --out."""
+    train_annotations: Path | None = None
+    """Annotation file of the training pictures, instead of those in DATA/annotations."""
+    val_annotations: Path | None = None
+    """Annotation file of the validation pictures."""
+    images: Path | None = None
+    """Folder of the pictures, if not beside the annotations."""
+    on_error: OnError = "stop"
+    """Bad annotations stop the run, or are skipped and counted."""
+
+    def run(self) -> int:
+        from centermask.data.sources import open_data, skipped
+        from centermask.train import RunFolder, Stopped, train
+
+        splits = [open_data(data, train_annotations=self.train_annotations, val_annotations=self.val_annotations,
+                            images=self.images, on_error=self.on_error) for data in self.data]  # fmt: skip
+        _tell_skipped([line for split in splits for line in skipped(split)])
+        train_sets = [split.train for split in splits if split.train is not None]
+        val_sets = {split.name: split.val for split in splits if split.val is not None}
+        folder = RunFolder(path=self.out)
+        folder.open(self.config, list(self.data), resume=self.resume)
+        try:
+            train(self.config, train_sets, val_sets, folder, resume=self.resume)
+        except Stopped as stop:
+            print(f"stopped and saved; go on with the same command and --resume ({folder.state})", file=sys.stderr)
+            return stop.exit_code
+        best = folder.weights("best")
+        print(f"weights: {best if best.is_file() else folder.weights('last')}")
+        return 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluate:
+    """Score weights on annotated pictures: COCO box and mask AP and AR, per class and per size."""
+
+    weights: Positional[str]
+    """A weights file, or "nano" for the bundled ones."""
+    data: Positional[str]
+    """FOLDER, FOLDER:NAME, or gems:; its val split is used, or the only one it has."""
+    annotations: Path | None = None
+    """Annotation file, instead of the one in DATA/annotations."""
+    images: Path | None = None
+    """Folder of the pictures, if not beside the annotations."""
+    json: Path | None = None
+    """Write the figures here."""
+    predictions: Path | None = None
+    """Write all predictions here, as COCO results."""
+    max_detections: int | None = None
+    """Objects per picture that count; raise it for dense sets. At least 100, or what the network keeps."""
+    short_side: int | None = None
+    """Scale pictures so; as in training if not given."""
+    device: str = "auto"
+    """cpu, cuda, or what there is."""
+    on_error: OnError = "stop"
+    """Bad annotations stop, or are skipped and counted."""
+
+    def run(self) -> int:
+        from rich.console import Console
+        from rich.progress import Progress
+
+        from centermask.bundled import resolve_weights
+        from centermask.data.sources import open_data, skipped
+        from centermask.evaluate import evaluate_predictions, format_table, predict_set
+        from centermask.files import write_whole
+        from centermask.predict import Predictor
+
+        split = open_data(self.data, val_annotations=self.annotations, images=self.images, on_error=self.on_error)
+        _tell_skipped(skipped(split))
+        chosen = split.val if split.val is not None else split.train
+        if chosen is None or not len(chosen):
+            raise UserError(f"{self.data} has no annotated picture; give --annotations FILE")
+        predictor = Predictor(resolve_weights(self.weights), device=_device(self.device), score_threshold=0.0,
+                              short_side=self.short_side, max_detections=self.max_detections)  # fmt: skip
+        with Progress(console=Console(stderr=True), transient=True) as progress:
+            task = progress.add_task("predicting", total=len(chosen))
+            rows = predict_set(predictor, chosen, on_progress=lambda done, _: progress.update(task, completed=done))
+        evaluation = evaluate_predictions(chosen.truth(), rows, max_detections=max(100, self.max_detections or 0))
+        if self.predictions:
+            write_whole(self.predictions, json.dumps(rows).encode())
+        if self.json:
+            record = {"weights": self.weights, "data": self.data, **evaluation.to_json()}
+            write_whole(self.json, json.dumps(record, indent=2).encode())
+        Console().print(format_table(evaluation))
+        return 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Predict:
+    """Find the objects of pictures; write overlays and COCO JSON."""
+
+    images: Positional[tuple[str, ...]]
+    """Files, folders or patterns."""
+    weights: str = "nano"
+    """A weights file; the bundled ones find cats and people."""
+    device: str = "auto"
+    """cpu, cuda, or what there is."""
+    short_side: int | None = None
+    """Scale pictures so that their short side is this; as in training if not given."""
+    resize: bool = True
+    """--no-resize feeds the pixels as they are."""
+    score_threshold: float | None = None
+    """Leave out objects with a lower score."""
+    max_detections: int | None = None
+    """Keep this many objects of a picture, best first."""
+    json: Path | None = None
+    """Write what was found here: a list with one object a picture."""
+    out: Path | None = None
+    """Write overlays into this folder."""
+
+    def run(self) -> int:
+        from centermask.bundled import resolve_weights
+        from centermask.images import find_images
+        from centermask.predict import Predictor, predict_files
+
+        if not self.resize and self.short_side is not None:
+            raise UserError("--no-resize and --short-side exclude each other; give one of them")
+        paths = list(dict.fromkeys(path for pattern in self.images for path in find_images(pattern)))
+        predictor = Predictor(resolve_weights(self.weights), device=_device(self.device), short_side=self.short_side,
+                              resize=self.resize, score_threshold=self.score_threshold,
+                              max_detections=self.max_detections)  # fmt: skip
+        failures = predict_files(predictor, paths, out=self.out, json_file=self.json, on_done=_tell_instances)
+        return _tell_failures(failures, len(paths))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Demo:
+    """Predict on the astronaut and the cat that scikit-image ships, with the bundled weights."""
+
+    out: Path = Path("centermask-demo")
+    """Folder for the overlays and the JSON."""
+
+    def run(self) -> int:
+        from centermask.bundled import resolve_weights
+        from centermask.demo import demo_pictures
+        from centermask.predict import Predictor, predict_files
+
+        paths = demo_pictures(self.out)
+        predictor = Predictor(resolve_weights("nano"))
+        failures = predict_files(
+            predictor, paths, out=self.out / "overlays", json_file=self.out / "instances.json", on_done=_tell_instances
+        )
+        print(f"pictures: {self.out}\noverlays: {self.out / 'overlays'}\nJSON: {self.out / 'instances.json'}")
+        return _tell_failures(failures, len(paths))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gems:
+    """Write a drawn set of overlapping stones in COCO format: no download, exact masks."""
+
+    out: Positional[Path]
+    """A new folder."""
+    images: int = 200
+    """Pictures, a fifth of them for validation."""
+    overlap: float = 0.3
+    """Share of stones that lie on another one on purpose: 0 to 1."""
+    size: int = 320
+    """Side of the pictures in pixels."""
+    stones: tuple[int, int] = (6, 20)
+    """Fewest and most stones in a picture."""
+    seed: int = 0
+    """The same seed draws the same set."""
+
+    def run(self) -> int:
+        from rich.console import Console
+        from rich.progress import Progress
+
+        from centermask.data.gems import GemRecipe, write_gems
+        from centermask.size import Size
+
+        recipe = GemRecipe(size=Size(self.size, self.size), stones=self.stones, overlap=self.overlap)
+        with Progress(console=Console(stderr=True), transient=True) as progress:
+            task = progress.add_task("drawing", total=self.images)
+            write_gems(self.out, images=self.images, recipe=recipe, seed=self.seed,
+                       on_progress=lambda done: progress.update(task, completed=done))  # fmt: skip
+        print(f"{self.images} pictures in {self.out}; train with: centermask train {self.out} --out runs/gems")
+        return 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImportPublished:
+    """Convert a checkpoint in the published format (a pickle of plain tensors) into ours."""
+
+    weights: Positional[Path]
+    """The .pth file."""
+    out: Positional[Path]
+    """The .safetensors file to write."""
+    preset: str
+    """Which network it holds, such as centermask-v57."""
+
+    def run(self) -> int:
+        from centermask.checkpoint import save_model
+        from centermask.model.presets import preset
+        from centermask.published import NOTICE, import_published
+
+        model = import_published(self.weights, preset(self.preset))
+        save_model(model, self.out, notes={"origin": self.weights.name, "licence": NOTICE})
+        print(f"{self.out}: {self.preset}, {sum(value.numel() for value in model.parameters()):,} parameters\n{NOTICE}")
+        return 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImportBackbone:
+    """Convert a backbone's weights (a pickle of plain tensors) for `train --backbone-weights`."""
+
+    weights: Positional[Path]
+    """The .pth or .pt file."""
+    out: Positional[Path]
+    """The .safetensors file to write."""
+    backbone: str
+    """timm:mobilenetv2_100, timm:resnet50, vovnet39, ..."""
+    bgr: bool = False
+    """The file's network took its colours as blue, green, red."""
+
+    def run(self) -> int:
+        from centermask.checkpoint import save_backbone
+        from centermask.published import import_backbone
+
+        tensors = import_backbone(self.weights, self.backbone, bgr=self.bgr)
+        save_backbone(tensors, self.out, self.backbone)
+        print(f"{self.out}: {self.backbone}, {len(tensors)} tensors")
+        return 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Presets:
+    """List the named networks."""
+
+    def run(self) -> int:
+        from rich.console import Console
+        from rich.table import Table
+
+        from centermask.model.presets import PRESETS, build
+
+        table = Table("preset", "backbone", "FPN", "test size", "parameters")
+        for name, config in PRESETS.items():
+            count = sum(value.numel() for value in build(config).parameters())
+            table.add_row(name, config.backbone, str(config.fpn_channels),
+                          f"{config.test_short_side}/{config.test_long_side}", f"{count:,}")  # fmt: skip
+        Console().print(table)
+        return 0
+
+
+Command = (
+    Annotated[OmitArgPrefixes[Train], subcommand("train")]
+    | Annotated[Evaluate, subcommand("evaluate")]
+    | Annotated[Predict, subcommand("predict")]
+    | Annotated[Demo, subcommand("demo")]
+    | Annotated[Gems, subcommand("gems")]
+    | Annotated[ImportPublished, subcommand("import-published")]
+    | Annotated[ImportBackbone, subcommand("import-backbone")]
+    | Annotated[Presets, subcommand("presets")]
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run a command and exit with its code: 0 for success, 2 for what the user can mend."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        sys.exit(parse(arguments).run())
+    except UserError as error:
+        print(f"centermask: {error}", file=sys.stderr)
+        sys.exit(FAILED)
+    except KeyboardInterrupt:
+        print("centermask: interrupted", file=sys.stderr)
+        sys.exit(130)
+
+
+def parse(
+    arguments: list[str],
+) -> Train | Evaluate | Predict | Demo | Gems | ImportPublished | ImportBackbone | Presets:
+    """The command that arguments stand for; a YAML file's settings become its defaults.
+
+    Raises:
+        UserError: the YAML file cannot be used.
+    """
+    file = _value_after("--file", arguments)
+    if arguments[:1] == ["train"] and file:
+        from_file = Train(data=(), out=tyro.MISSING, config=read_settings(Path(file)))
+        return tyro.cli(OmitArgPrefixes[Train], args=arguments[1:], default=from_file, prog="centermask train")
+    return tyro.cli(Command, args=arguments, prog="centermask", description="Instance segmentation with CenterMask.")
+
+
+def read_settings(path: Path) -> TrainConfig:
+    """Training settings from a YAML file.
+
+    Raises:
+        UserError: the file is missing or no YAML, a key is unknown, or a value cannot be used.
+    """
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise UserError(f"{path}: cannot be read as YAML ({' '.join(str(error).split())})") from None
+    if not isinstance(content, dict):
+        raise UserError(f"{path}: expected settings as 'name: value' lines")
+    content.pop("data", None)  # a run's own config.yaml names its data too
+    check_keys([str(key) for key in content], list(TrainConfig.__dataclass_fields__), str(path))
+    try:
+        return TrainConfig.from_dict(content, str(path))
+    except TypeError as error:
+        raise UserError(f"{path}: a value is of the wrong kind ({error})") from None
+
+
+def _value_after(flag: str, arguments: list[str]) -> str | None:
+    for i, argument in enumerate(arguments):
+        if argument == flag and i + 1 < len(arguments):
+            return arguments[i + 1]
+        if argument.startswith(f"{flag}="):
+            return argument.removeprefix(f"{flag}=")
+    return None
+
+
+def _device(name: str) -> str | None:
+    return None if name == "auto" else name
+
+
+def _tell_instances(path: Path, instances: "object") -> None:
+    from centermask.instances import Instances
+
+    assert isinstance(instances, Instances)
+    print(f"{path}: {len(instances)} found")
+    for name, score, box in zip(instances.class_names, instances.scores, instances.boxes, strict=True):
+        print(f"  {name} {score:.2f} [{', '.join(f'{side:.0f}' for side in box)}]")
+
+
+def _tell_failures(failures: Sequence[tuple[Path, str]], total: int) -> int:
+    for _, reason in failures:
+        print(f"centermask: {reason}", file=sys.stderr)
+    if failures:
+        print(f"centermask: {len(failures)} of {total} pictures could not be used", file=sys.stderr)
+    return FAILED if failures else 0
+
+
+def _tell_skipped(lines: Sequence[str]) -> None:
+    for line in lines:
+        print(f"skipped: {line}", file=sys.stderr)
+    if lines:
+        print(f"{len(lines)} bad entries skipped", file=sys.stderr)

@@ -1,0 +1,72 @@
+"""The folder of a run: configuration, weights, and what is needed to go on.
+
+- ``config.yaml``: the run's ``TrainConfig`` and its data;
+- ``last.safetensors``, ``best.safetensors``: averaged weights, ready for use;
+- ``resume.pt``: weights, optimiser, average and generators at the last saved step;
+- ``metrics.jsonl`` and TensorBoard's files.
+"""
+
+import io
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+
+from centermask.checkpoint import save_model
+from centermask.config import TrainConfig
+from centermask.errors import UserError
+from centermask.files import write_whole
+from centermask.model.centermask import CenterMask
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunFolder:
+    """Where a run lives."""
+
+    path: Path
+
+    def open(self, config: TrainConfig, data: list[str], *, resume: bool) -> None:
+        """Begin a run, or go on with one.
+
+        Raises:
+            UserError: the folder holds another run, or none to resume, or cannot be written.
+        """
+        if resume and not self.state.is_file():
+            raise UserError(f"{self.path} holds no run to resume (no {self.state.name}); start it without --resume")
+        if not resume and self.state.exists():
+            raise UserError(f"{self.path} already holds a run; add --resume to go on with it, or choose another --out")
+        content = {"data": data, **config.to_dict()}
+        write_whole(self.path / "config.yaml", yaml.safe_dump(content, sort_keys=False).encode())
+
+    @property
+    def state(self) -> Path:
+        """What resuming needs."""
+        return self.path / "resume.pt"
+
+    def weights(self, name: str) -> Path:
+        """``last`` or ``best``."""
+        return self.path / f"{name}.safetensors"
+
+    def save_weights(self, name: str, model: CenterMask, notes: dict[str, Any]) -> None:
+        """Write weights for use."""
+        save_model(model, self.weights(name), notes=notes)
+
+    def save_state(self, state: dict[str, Any]) -> None:
+        """Write what resuming needs, whole or not at all."""
+        buffer = io.BytesIO()
+        torch.save(state, buffer)
+        write_whole(self.state, buffer.getvalue())
+
+    def load_state(self) -> dict[str, Any]:
+        """Read what ``save_state`` wrote.
+
+        Raises:
+            UserError: the file is broken.
+        """
+        try:
+            state: dict[str, Any] = torch.load(self.state, map_location="cpu", weights_only=True)
+        except Exception as error:
+            raise UserError(f"{self.state}: cannot be read ({type(error).__name__}); start the run anew") from error
+        return state
