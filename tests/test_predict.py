@@ -42,6 +42,9 @@ class Quadrants(nn.Module):
         assert batch.pixels.shape[3] % 32 == 0
         return [self.find(pixels, size) for pixels, size in zip(batch.pixels, batch.sizes.tolist(), strict=True)]
 
+    def keep_detections(self, count: int) -> None:
+        self.count = min(self.count, count)
+
     def find(self, pixels: Tensor, size: list[int]) -> RoIInstances:
         height, width = size
         corners = [(0, 0), (0, width / 2), (height / 2, 0), (height / 2, width / 2)][: self.count]

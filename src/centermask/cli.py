@@ -1,4 +1,5 @@
-"""The command line: ``centermask train | evaluate | predict | demo | gems | import-published | import-backbone | presets``.
+"""The command line: ``centermask train | evaluate | predict | demo | gems | import-published | import-backbone |
+presets``.
 
 The one file that imports lazily: ``--help`` must not wait for torch.
 """

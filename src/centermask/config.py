@@ -2,8 +2,8 @@
 
 import difflib
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, fields
-from typing import Any, Literal
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from centermask.errors import UserError
 
@@ -29,7 +29,7 @@ class ModelConfig:
     backbone: str = "vovnet39"
     """A VoVNetV2 (``vovnet39``, ``vovnet39-dcn``, ``vovnet19-slim-dw``, ...) or ``timm:NAME``."""
     norm: Norm = "frozen"
-    """Norm of the backbone: batch norm with frozen statistics, trained batch norm, or group norm (trains from scratch)."""
+    """Of the backbone: batch norm with frozen statistics, trained batch norm, or group norm (trains from scratch)."""
     fpn_channels: int = 256
     tower_convs: int = 4
     """3×3 convolutions in each of the two towers of the detection head."""
@@ -62,6 +62,7 @@ class ModelConfig:
     """Objects with a lower score are not shown."""
 
     def __post_init__(self) -> None:
+        _check_kinds(self)
         for name in ("fpn_channels", "tower_convs", "mask_convs", "candidates_per_level", "max_detections",
                      "train_rois", "test_short_side", "test_long_side"):  # fmt: skip
             _require(getattr(self, name) >= 1, f"{name} must be at least 1, not {getattr(self, name)}")
@@ -93,8 +94,7 @@ class ModelConfig:
         Raises:
             UserError: a key is unknown (the nearest known one is named) or a value is out of its range.
         """
-        check_keys(values, [field.name for field in fields(cls)], "the model's configuration")
-        return cls(**{key: tuple(value) if isinstance(value, list) else value for key, value in values.items()})
+        return cls(**_fitting(values, cls, "the model's configuration"))
 
 
 def check_keys(given: Iterable[str], known: list[str], where: str) -> None:
@@ -107,6 +107,81 @@ def check_keys(given: Iterable[str], known: list[str], where: str) -> None:
         if key not in known:
             near = difflib.get_close_matches(key, known, n=1, cutoff=0.0)[0]
             raise UserError(f"unknown key '{key}' in {where}; did you mean '{near}'?")
+
+
+def _fitting(values: Mapping[str, Any], cls: type, where: str) -> dict[str, Any]:
+    """Plain values as the fields of a dataclass want them: lists become tuples, whole numbers floats.
+
+    Raises:
+        UserError: a key is unknown, or a value is of another kind than its field.
+    """
+    kinds = get_type_hints(cls)
+    check_keys([str(key) for key in values], list(kinds), where)
+    fitting = {key: _fit(value, kinds[key]) for key, value in values.items()}
+    for key, value in fitting.items():
+        _require(_is_of(value, kinds[key]), f"{key} in {where} cannot be {value!r}; expected {kinds[key]}")
+    return fitting
+
+
+def _fit(value: Any, kind: Any) -> Any:
+    if isinstance(value, list):
+        inner = get_args(kind)[:1] or (Any,)
+        return tuple(_fit(one, inner[0]) for one in value)
+    return float(value) if type(value) is int and float in (kind, *get_args(kind)) else value
+
+
+def _is_of(value: Any, kind: Any) -> bool:
+    arguments = get_args(kind)
+    if get_origin(kind) is Literal:
+        return value in arguments
+    if get_origin(kind) is tuple:
+        kinds = arguments[:1] * len(value) if arguments[-1:] == (...,) and isinstance(value, tuple) else arguments
+        return (
+            isinstance(value, tuple)
+            and len(value) == len(kinds)
+            and all(_is_of(one, inner) for one, inner in zip(value, kinds, strict=True))
+        )
+    if arguments:  # one of several kinds
+        return any(_is_of(value, one) for one in arguments)
+    return type(value) is kind
+
+
+def _check_kinds(config: "ModelConfig | TrainConfig") -> None:
+    """Refuse values of another kind than their field's: files and headers are written by anybody."""
+    for name, kind in get_type_hints(type(config)).items():
+        value = getattr(config, name)
+        _require(_fits(value, kind), f"{name} must be {_words(kind)}, not {value!r}")
+
+
+def _fits(value: object, kind: Any) -> bool:
+    parts = get_args(kind)
+    if not parts:
+        plain = (int, float) if kind is float else kind
+        return isinstance(value, plain) and (kind is bool or not isinstance(value, bool))
+    if get_origin(kind) is Literal:
+        return value in parts
+    if get_origin(kind) is not tuple:
+        return any(_fits(value, part) for part in parts)
+    if not isinstance(value, tuple):
+        return False
+    kinds = parts[:1] * len(value) if parts[-1] is Ellipsis else parts
+    return len(kinds) == len(value) and all(map(_fits, value, kinds))
+
+
+def _words(kind: Any) -> str:
+    """A kind as a user would say it.
+
+    >>> _words(tuple[float, float] | None)
+    'a list of a number, a number, or nothing'
+    """
+    parts = get_args(kind)
+    if get_origin(kind) is Literal:
+        return " or ".join(repr(part) for part in parts)
+    if get_origin(kind) is tuple:
+        return "a list of " + ", ".join("any more" if part is Ellipsis else _words(part) for part in parts)
+    if parts:
+        return ", or ".join(_words(part) for part in parts)
+    return {int: "a whole number", float: "a number", bool: "true or false", str: "text"}.get(kind, "nothing")
 
 
 def _require(true: bool, message: str) -> None:
@@ -185,6 +260,7 @@ class TrainConfig:
     """cpu, cuda, or what there is."""
 
     def __post_init__(self) -> None:
+        _check_kinds(self)
         for name in ("epochs", "batch", "short_side", "log_every"):
             _require(getattr(self, name) >= 1, f"{name} must be at least 1, not {getattr(self, name)}")
         for name in ("flip", "color_jitter", "warmup", "ema"):
@@ -210,5 +286,4 @@ class TrainConfig:
         Raises:
             UserError: a key is unknown (the nearest known one is named) or a value is out of its range.
         """
-        check_keys(values, [field.name for field in fields(cls)], where)
-        return cls(**{key: tuple(value) if isinstance(value, list) else value for key, value in values.items()})
+        return cls(**_fitting(values, cls, where))

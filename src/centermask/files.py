@@ -20,7 +20,7 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
         UserError: the folder cannot be made or written to, or the disk is full.
     """
     path = Path(os.path.realpath(path))
-    if path.exists() and not path.is_file():
+    if os.path.exists(path) and not path.is_file():  # unlike Path.exists, false for a name that is too long
         raise UserError(f"{path}: this is no file that can be replaced; choose another name")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

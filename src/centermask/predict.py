@@ -69,6 +69,9 @@ class Segmenter(Protocol):
     def eval(self) -> Any:
         """Put it into evaluation mode."""
 
+    def keep_detections(self, count: int) -> None:
+        """Find up to ``count`` objects in each image from now on."""
+
     def to(self, device: torch.device) -> Any:
         """Move it to a device, in place."""
 
@@ -85,7 +88,8 @@ class Predictor:
     >>> instances.overlay(read_image("photo.jpg"))               # doctest: +SKIP
 
     Args:
-        model: A weights file or a model. A model is moved to the device and put into evaluation mode.
+        model: A weights file or a model. A model is moved to the device, put into evaluation mode and told
+            ``max_detections``.
         device: Where to compute. None: where a given model is; for a file, the accelerator if there is one.
         short_side: What the short side of a picture is scaled to, in pixels; None: as the model was trained.
         long_side: What the long side may not pass; None: as trained, or in the same proportion to ``short_side``.
@@ -121,6 +125,8 @@ class Predictor:
         self.resize = resize
         self.score_threshold = config.score_threshold if score_threshold is None else score_threshold
         self.max_detections = max_detections
+        if max_detections is not None:
+            self.model.keep_detections(max_detections)
 
     def __call__(self, image: ImageLike) -> Instances:
         """Find the objects of one picture, best first.

@@ -2,8 +2,8 @@
 
 The published weights come without a licence of their own, from a non-commercial project: treat them as non-commercial.
 The map is written from our names to theirs, so that every parameter we have asks for its source and nothing is guessed.
-Three things change on the way: the first convolution is turned from BGR to RGB, the five scales of the levels become one
-vector, and the slashes in their names go.
+Three things change on the way: the first convolution is turned from BGR to RGB, the five scales of the levels become
+one vector, and the slashes in their names go.
 """
 
 import re
@@ -171,8 +171,8 @@ def read_pickle(path: Path) -> dict[str, Tensor]:
 def import_backbone(path: Path, backbone: str, *, bgr: bool = False) -> dict[str, Tensor]:
     """Weights of a backbone alone from a third-party file, in our names.
 
-    Understands the published VoVNetV2 names (with or without the full prefix), MobileNetV2's ``features.i.conv.j``, timm's
-    names, and ours. Parts that we do not use (a classifier, a last convolution) are left aside.
+    Understands the published VoVNetV2 names (with or without the full prefix), MobileNetV2's ``features.i.conv.j``,
+    timm's names, and ours. Parts that we do not use (a classifier, a last convolution) are left aside.
 
     Args:
         path: A pickle of plain tensors.

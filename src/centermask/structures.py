@@ -1,7 +1,7 @@
 """Every noun of the network, in the order in which a tensor becomes it.
 
-B images, L locations of all pyramid levels (finest first, row by row), C classes, R regions of interest of all images of
-a batch in one line. Bundles are NamedTuples, so that ``torch.compile``, DDP and ``torch.export`` see through them.
+B images, L locations of all pyramid levels (finest first, row by row), C classes, R regions of interest of all images
+of a batch in one line. Bundles are NamedTuples, so that ``torch.compile``, DDP and ``torch.export`` see through them.
 """
 
 from typing import NamedTuple

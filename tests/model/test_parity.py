@@ -5,7 +5,6 @@ Golden values last: every part also has its tests by hand and by law.
 
 import json
 from functools import cache
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -154,7 +153,9 @@ def test_pasted_masks_equal_the_published_ones_where_the_box_is_not_clipped(name
         arrays = SoftInstances(*(value.numpy() for value in found))
         frames = {"fitted": size, "original": size, "class_names": config.class_names}
         instances = restore(arrays, **frames, category_ids=config.category_ids)
-        rows = zip(wanted["boxes"], wanted["clipped_boxes"], wanted["classes"], wanted["mask_rle_first20"], strict=False)
+        rows = zip(
+            wanted["boxes"], wanted["clipped_boxes"], wanted["classes"], wanted["mask_rle_first20"], strict=False
+        )
         for box, clipped, label, code in rows:
             if box == clipped and coco_mask.area(code):
                 apart = abs(instances.boxes - np.array(box)).max(axis=1) + 1e3 * (instances.labels != label)

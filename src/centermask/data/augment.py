@@ -1,7 +1,7 @@
 """What torchvision.transforms.v2 lacks, and the training pipeline: one annotated picture to one training example.
 
-Geometry is chosen first, as one window of the picture, one output size and one mirror: the pixels go through it once, and
-each mask through the same map, so that no stack of full-size masks is ever made.
+Geometry is chosen first, as one window of the picture, one output size and one mirror: the pixels go through it once,
+and each mask through the same map, so that no stack of full-size masks is ever made.
 """
 
 from dataclasses import dataclass
@@ -28,12 +28,12 @@ class Augmentation:
     """How training pictures vary."""
 
     short_sides: tuple[int, int]
-    """The short side is drawn between these, both included."""
+    """The short side is drawn between these, both included; once for a batch."""
     long_side: int
     flip: float = 0.5
     """Probability of a horizontal mirror."""
     scale_jitter: tuple[float, float] = (1.0, 1.0)
-    """Large-scale jitter: the picture is scaled by a factor between these; a larger one is cropped at a random place."""
+    """Large-scale jitter: a picture is scaled by a factor between these; a larger one is cropped at a random place."""
     color_jitter: float = 0.0
     """Brightness, contrast and saturation vary by up to this share."""
 
@@ -55,7 +55,9 @@ class Example(NamedTuple):
     truth: GroundTruth
 
 
-def augment(sample: Sample, labels: Tensor, annotated: Tensor, plan: Augmentation, rng: np.random.Generator) -> Example:
+def augment(
+    sample: Sample, labels: Tensor, annotated: Tensor, plan: Augmentation, short_side: int, rng: np.random.Generator
+) -> Example:
     """Draw a view and colours, and show the picture and its objects so.
 
     Args:
@@ -63,9 +65,10 @@ def augment(sample: Sample, labels: Tensor, annotated: Tensor, plan: Augmentatio
         labels: Its objects' labels among the classes of the run.
         annotated: Which classes of the run its set annotates.
         plan: How pictures vary.
-        rng: Decides everything that varies.
+        short_side: What the batch's pictures are scaled to, before the jitter of the scale.
+        rng: Decides everything else.
     """
-    view = draw_view(Size(*sample.image.shape[:2]), plan, rng)
+    view = draw_view(Size(*sample.image.shape[:2]), plan, short_side, rng)
     pixels = _show(sample.image, view)
     if plan.color_jitter > 0:
         pixels = _vary_colors(pixels, plan.color_jitter, rng)
@@ -76,9 +79,8 @@ def augment(sample: Sample, labels: Tensor, annotated: Tensor, plan: Augmentatio
     return Example(pixels, GroundTruth(boxes[kept], labels[kept], visible, annotated))
 
 
-def draw_view(size: Size, plan: Augmentation, rng: np.random.Generator) -> View:
+def draw_view(size: Size, plan: Augmentation, short_side: int, rng: np.random.Generator) -> View:
     """Draw what is shown of a picture of ``size``."""
-    short_side = int(rng.integers(plan.short_sides[0], plan.short_sides[1], endpoint=True))
     fitted = fit_size(size, short_side, plan.long_side)
     factor = float(rng.uniform(*plan.scale_jitter))
     # A factor above one shows a window of the picture at the fitted size; one below shows all of it, smaller.

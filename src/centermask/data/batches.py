@@ -5,8 +5,9 @@ prepares it, nor on what was prepared before. A run can be taken up at any step.
 """
 
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -19,6 +20,16 @@ from centermask.size import Size, pad_size
 from centermask.structures import GroundTruth, ImageBatch
 
 Batch = tuple[ImageBatch, list[GroundTruth]]
+WINDOW = 16
+"""Batches among which pictures of like shape are brought together."""
+
+
+class Draw(NamedTuple):
+    """Which picture, in which epoch's way, and how large."""
+
+    picture: int
+    epoch: int
+    short_side: int
 
 
 class TrainingSet(Dataset[Example]):
@@ -30,7 +41,6 @@ class TrainingSet(Dataset[Example]):
         plan: How pictures vary.
         seed: Of the run.
 
-    An index counts on through the epochs: index ``i + epoch · len`` is picture ``i``, seen in that epoch's way.
     """
 
     def __init__(self, sets: Sequence[SampleSet], class_names: Sequence[str], plan: Augmentation, seed: int) -> None:
@@ -39,36 +49,45 @@ class TrainingSet(Dataset[Example]):
         labels = {name: label for label, name in enumerate(class_names)}
         self.labels = [torch.tensor([labels[name] for name in one.class_names]) for one in sets]
         self.annotated = [_marks(own, len(class_names)) for own in self.labels]
+        sizes = [one.size(i) for one in sets for i in range(len(one))]
+        self.aspects = np.array([size.width / size.height for size in sizes])
 
     def __len__(self) -> int:
         return int(self.ends[-1])
 
-    def __getitem__(self, index: int) -> Example:
-        which = int(np.searchsorted(self.ends, index % len(self), side="right"))
-        sample = self.sets[which][index % len(self) - (int(self.ends[which - 1]) if which else 0)]
+    def __getitem__(self, draw: Draw) -> Example:
+        which = int(np.searchsorted(self.ends, draw.picture, side="right"))
+        sample = self.sets[which][draw.picture - (int(self.ends[which - 1]) if which else 0)]
         labels = self.labels[which][torch.from_numpy(sample.labels)]
-        rng = np.random.default_rng((self.seed, index))
-        return augment(sample, labels, self.annotated[which], self.plan, rng)
+        rng = np.random.default_rng((self.seed, draw.epoch, draw.picture))
+        return augment(sample, labels, self.annotated[which], self.plan, draw.short_side, rng)
 
 
-class EpochSampler(Sampler[list[int]]):
-    """The batches of one process in one epoch, in the order that seed and epoch decide.
+class EpochSampler(Sampler[list[Draw]]):
+    """The batches of one process in one epoch, as seed and epoch decide.
 
-    The last batch is filled up from the epoch's first pictures, so that every process sees the same number of batches.
+    Pictures are shuffled; then, within windows of some batches, those of like shape come together, and each batch
+    draws one short side: little of a batch is padding. The last batch is filled up from the epoch's first pictures, so
+    that every process sees the same number of batches.
     """
 
-    def __init__(self, plan: "BatchPlan", epoch: int, first_batch: int = 0) -> None:
+    def __init__(self, training_set: TrainingSet, plan: "BatchPlan", epoch: int, first_batch: int = 0) -> None:
         self.plan, self.epoch, self.first_batch = plan, epoch, first_batch
+        self.aspects, self.short_sides = training_set.aspects, training_set.plan.short_sides
 
     def __len__(self) -> int:
         return self.plan.batches - self.first_batch
 
-    def __iter__(self) -> Iterator[list[int]]:
-        plan = self.plan
-        order = np.random.default_rng((plan.seed, self.epoch)).permutation(plan.pictures)
-        order = np.resize(order, plan.batches * plan.batch) + self.epoch * plan.pictures
-        for batch in order.reshape(plan.batches, plan.processes, -1)[self.first_batch :, plan.process]:
-            yield batch.tolist()
+    def __iter__(self) -> Iterator[list[Draw]]:
+        plan, rng = self.plan, np.random.default_rng((self.plan.seed, self.epoch))
+        order = np.resize(rng.permutation(plan.pictures), plan.batches * plan.batch)
+        windows = np.array_split(order, range(plan.batch * WINDOW, len(order), plan.batch * WINDOW))
+        alike = [window[np.argsort(self.aspects[window], kind="stable")] for window in windows]
+        batches = np.concatenate(alike).reshape(plan.batches, plan.processes, -1)
+        sides = rng.integers(*self.short_sides, size=plan.batches, endpoint=True)
+        turn = rng.permutation(plan.batches)
+        for batch, side in zip(batches[turn][self.first_batch :], sides[self.first_batch :], strict=True):
+            yield [Draw(int(picture), self.epoch, int(side)) for picture in batch[plan.process]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,11 +109,11 @@ class BatchPlan:
 
 def load_epoch(
     training_set: TrainingSet, plan: BatchPlan, epoch: int, *, first_batch: int = 0, workers: int = 0
-) -> DataLoader[Batch]:
+) -> Iterable[Batch]:
     """The batches of an epoch, prepared by workers, from ``first_batch`` on."""
     return DataLoader(
         training_set,
-        batch_sampler=EpochSampler(plan, epoch, first_batch),
+        batch_sampler=EpochSampler(training_set, plan, epoch, first_batch),
         collate_fn=collate,
         num_workers=workers,
         worker_init_fn=_start_worker,

@@ -70,6 +70,10 @@ class CocoSet:
             masks=tuple(visible_mask(item.segmentation, record.size) for item in countable),
         )
 
+    def size(self, index: int) -> Size:
+        """Size of a picture as its annotations give it."""
+        return self.records[index].size
+
     def truth(self) -> dict[str, list[dict[str, Any]]]:
         """Everything that passed as a plain COCO dictionary for an evaluator, crowds among it.
 

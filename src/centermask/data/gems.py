@@ -5,7 +5,7 @@ import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from PIL import Image
@@ -14,6 +14,7 @@ from centermask.data.gem_cuts import KINDS
 from centermask.data.gem_scene import Owners, Placed, photograph, scatter
 from centermask.data.sample import Sample
 from centermask.errors import UserError
+from centermask.files import write_whole
 from centermask.ops.mask_warp import Bitmap, area, bounds, to_rle
 from centermask.size import Size
 
@@ -56,6 +57,13 @@ class GemRecipe:
         _require(0 <= self.overlap <= 1, "overlap", self.overlap, "a share from 0 to 1")
 
 
+class GemRecord(NamedTuple):
+    """A picture of a set."""
+
+    id: int
+    file_name: str
+
+
 @dataclass(frozen=True, kw_only=True)
 class GemSet:
     """Pictures drawn when they are asked for: the same index always gives the same picture.
@@ -87,6 +95,24 @@ class GemSet:
         if not 0 <= index < self.images:
             raise IndexError(f"picture {index} of a set of {self.images}")
         return draw_gems(self.recipe, _derived(self.seed, index))
+
+    def size(self, index: int) -> Size:
+        """All pictures are of one size."""
+        return self.recipe.size
+
+    @property
+    def category_ids(self) -> tuple[int, ...]:
+        """As ``write_gems`` numbers them."""
+        return tuple(range(1, len(GEM_KINDS) + 1))
+
+    @property
+    def records(self) -> list[GemRecord]:
+        """Picture ids and names, as ``write_gems`` gives them."""
+        return [GemRecord(index + 1, f"{index + 1:06}.jpg") for index in range(self.images)]
+
+    def truth(self) -> dict[str, Any]:
+        """All that is true of the set, as a COCO dictionary; draws every picture once."""
+        return _coco(self)
 
 
 def _require(holds: bool, name: str, given: object, wanted: str) -> None:
@@ -240,22 +266,31 @@ def _claim(out: Path) -> None:
 
 
 def _write_part(out: Path, part: str, gems: GemSet, done: int, on_progress: Callable[[int], None] | None) -> None:
-    pictures: list[dict[str, Any]] = []
-    annotations: list[dict[str, Any]] = []
-    for index in range(len(gems)):
-        sample, name = gems[index], f"{index + 1:06}.jpg"
-        Image.fromarray(sample.image).save(out / part / name, quality=95)
-        size = Size(*sample.image.shape[:2])
-        pictures.append({"id": index + 1, "file_name": name, "height": size.height, "width": size.width})
-        annotations += _annotations(sample, index + 1, len(annotations) + 1)
+    def keep(sample: Sample, record: GemRecord) -> None:
+        Image.fromarray(sample.image).save(out / part / record.file_name, quality=95)
         if on_progress:
-            on_progress(done + index + 1)
+            on_progress(done + record.id)
+
+    content = {
+        "info": {"description": f"Drawn gemstones: {gems}", "version": "1.0"},
+        "licenses": [],
+        **_coco(gems, keep),
+    }
+    write_whole(out / "annotations" / f"gems_{part}.json", json.dumps(content).encode())
+
+
+def _coco(gems: GemSet, on_drawn: Callable[[Sample, GemRecord], None] = lambda sample, record: None) -> dict[str, Any]:
+    """A set as a COCO dictionary; each picture is drawn once."""
+    annotations: list[dict[str, Any]] = []
+    pictures: list[dict[str, Any]] = []
+    for record in gems.records:
+        sample = gems[record.id - 1]
+        height, width = sample.image.shape[:2]
+        pictures.append({"id": record.id, "file_name": record.file_name, "height": height, "width": width})
+        annotations += _annotations(sample, record.id, len(annotations) + 1)
+        on_drawn(sample, record)
     categories = [{"id": i, "name": name, "supercategory": "gem"} for i, name in enumerate(gems.class_names, start=1)]
-    info = {"description": f"Drawn gemstones: {gems}", "version": "1.0"}
-    _write_json(
-        out / "annotations" / f"gems_{part}.json",
-        {"info": info, "licenses": [], "images": pictures, "annotations": annotations, "categories": categories},
-    )
+    return {"images": pictures, "annotations": annotations, "categories": categories}
 
 
 def _annotations(sample: Sample, image_id: int, first_id: int) -> Iterator[dict[str, Any]]:
@@ -272,10 +307,3 @@ def _annotations(sample: Sample, image_id: int, first_id: int) -> Iterator[dict[
             "area": area(mask),
             "iscrowd": 0,
         }
-
-
-def _write_json(path: Path, content: dict[str, Any]) -> None:
-    """Write all or nothing: readers never see half a file."""
-    unfinished = path.with_suffix(".unfinished")
-    unfinished.write_text(json.dumps(content), encoding="utf-8")
-    unfinished.replace(path)

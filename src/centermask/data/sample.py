@@ -6,6 +6,7 @@ import numpy as np
 from jaxtyping import Int64, UInt8
 
 from centermask.ops.mask_warp import Mask
+from centermask.size import Size
 
 
 class Sample(NamedTuple):
@@ -30,3 +31,6 @@ class SampleSet(Protocol):
     def __len__(self) -> int: ...
 
     def __getitem__(self, index: int) -> Sample: ...
+
+    def size(self, index: int) -> Size:
+        """Size of a picture, without decoding it."""

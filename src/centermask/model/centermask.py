@@ -39,6 +39,9 @@ class CenterMask(nn.Module):
         frozen_norm: Keep the statistics of the backbone's batch norms.
     """
 
+    pixel_mean: Tensor
+    pixel_std: Tensor
+
     def __init__(
         self,
         *,
@@ -102,6 +105,10 @@ class CenterMask(nn.Module):
         if self.mask_iou_head is None:
             return mask_logits, torch.ones_like(mask_logits[:, 0, 0])
         return mask_logits, self.mask_iou_head(crops, mask_logits, rois.labels)
+
+    def keep_detections(self, count: int) -> None:
+        """Find up to ``count`` objects in each image from now on."""
+        self.decoding = self.decoding._replace(max_detections=count)
 
     def train(self, mode: bool = True) -> "CenterMask":
         """As ``nn.Module.train``; frozen norms stay in evaluation mode."""

@@ -75,6 +75,13 @@ def init_normal(conv: nn.Conv2d | nn.ConvTranspose2d | nn.Linear, std: float, bi
         nn.init.constant_(conv.bias, bias)
 
 
+def init_uniform(conv: nn.Conv2d) -> None:
+    """He's uniform initialisation for a layer without a ReLU (what Caffe2 calls Xavier), bias zero."""
+    nn.init.kaiming_uniform_(conv.weight, a=1)
+    if conv.bias is not None:
+        nn.init.zeros_(conv.bias)
+
+
 def init_he(conv: nn.Conv2d | nn.ConvTranspose2d | nn.Linear) -> None:
     """He's normal initialisation for a layer before a ReLU (fan-out), bias zero."""
     nn.init.kaiming_normal_(conv.weight, mode="fan_out", nonlinearity="relu")

@@ -16,7 +16,8 @@ from centermask.structures import DenseTargets, GroundTruth, ImageBatch, Losses
 
 
 class Objective(nn.Module):
-    """What training minimises. Its ``forward`` is one training step without the optimiser: DDP hooks into ``forward`` only.
+    """What training minimises. Its ``forward`` is one training step without the optimiser: DDP hooks into ``forward``
+    only.
 
     Args:
         model: The network that is trained.

@@ -2,6 +2,7 @@
 
 import difflib
 from dataclasses import replace
+from typing import Any
 
 from torch import nn
 
@@ -18,7 +19,7 @@ from centermask.model.masks.head import MaskHead
 from centermask.model.masks.quality import MaskIoUHead
 from centermask.model.pyramid import FeaturePyramid
 
-IMAGENET = {"pixel_mean": (123.675, 116.28, 103.53), "pixel_std": (58.395, 57.12, 57.375)}
+IMAGENET_MEAN, IMAGENET_STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 
 _LARGE = ModelConfig(class_names=tuple(COCO_CLASSES.values()), category_ids=tuple(COCO_CLASSES))
 _LITE = replace(_LARGE, fpn_channels=128, tower_convs=2, mask_convs=2, test_short_side=600, test_long_side=1000)
@@ -32,7 +33,8 @@ _NANO = replace(
     test_short_side=384,
     test_long_side=640,
     score_threshold=0.4,
-    **IMAGENET,
+    pixel_mean=IMAGENET_MEAN,
+    pixel_std=IMAGENET_STD,
 )
 
 PRESETS: dict[str, ModelConfig] = {
@@ -42,7 +44,7 @@ PRESETS: dict[str, ModelConfig] = {
     "centermask-v39-dcn": replace(_LARGE, backbone="vovnet39-dcn"),
     "centermask-v57-dcn": replace(_LARGE, backbone="vovnet57-dcn"),
     "centermask-v99-dcn": replace(_LARGE, backbone="vovnet99-dcn"),
-    "centermask-r50": replace(_LARGE, backbone="timm:resnet50", **IMAGENET),
+    "centermask-r50": replace(_LARGE, backbone="timm:resnet50", pixel_mean=IMAGENET_MEAN, pixel_std=IMAGENET_STD),
     "centermask-lite-v39": replace(_LITE, backbone="vovnet39"),
     "centermask-lite-v19": replace(_LITE, backbone="vovnet19"),
     "centermask-lite-v19-slim": replace(_LITE, backbone="vovnet19-slim"),
@@ -81,10 +83,11 @@ def build(config: ModelConfig, *, pretrained: bool = False, backbone: nn.Module 
     backbone = _backbone(config, pretrained) if backbone is None else backbone
     set_norm(backbone, config.norm)
     channels, classes = config.fpn_channels, config.num_classes
+    widths: Any = backbone.channels
     return CenterMask(
         config=config,
         backbone=backbone,
-        pyramid=FeaturePyramid(backbone.channels, channels),
+        pyramid=FeaturePyramid(widths, channels),
         detection_head=DetectionHead(channels, classes, config.tower_convs),
         mask_head=MaskHead(
             channels, 1 if config.class_agnostic_masks else classes, config.mask_convs, config.attention_fusion

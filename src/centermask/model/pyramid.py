@@ -6,6 +6,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
+from centermask.model.layers import init_uniform
+
 
 class FeaturePyramid(nn.Module):
     """Lateral 1×1 convolutions, top-down sums, 3×3 outputs; P6 and P7 by strided convolutions on P5's output."""
@@ -18,8 +20,7 @@ class FeaturePyramid(nn.Module):
         self.p7 = nn.Conv2d(channels, channels, 3, stride=2, padding=1)
         for conv in self.modules():
             if isinstance(conv, nn.Conv2d):
-                nn.init.kaiming_uniform_(conv.weight, a=1)
-                nn.init.zeros_(conv.bias)
+                init_uniform(conv)
 
     def forward(self, features: Sequence[Float[Tensor, "images _ _ _"]]) -> list[Tensor]:
         """P3 … P7, finest first, all of one width."""

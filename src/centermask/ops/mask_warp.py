@@ -1,7 +1,7 @@
 """Masks between the picture and a box in it: crop, and its inverse paste; and what else moves a mask.
 
-A true mask is ``Polygons`` or a ``Bitmap`` cut to the object, never a full-size plane. All of it is numpy: the work is a
-few small matrix products per object, and an exported model needs it without torch.
+A true mask is ``Polygons`` or a ``Bitmap`` cut to the object, never a full-size plane. All of it is numpy: the work is
+a few small matrix products per object, and an exported model needs it without torch.
 """
 
 from collections.abc import Sequence
@@ -99,7 +99,7 @@ def share_inside(mask: Mask, box: Box) -> float:
     return float(np.clip(inside / max(area(mask), 1e-10), 1e-10, 1.0))
 
 
-def draw(parts: Sequence[Float[np.ndarray, "vertices 2"]], size: Size) -> Bool[np.ndarray, "height width"]:
+def draw(parts: Sequence[Float[np.ndarray, "_ 2"]], size: Size) -> Bool[np.ndarray, "height width"]:
     """Draw the union of polygons on a grid by COCO's rule."""
     if not parts or min(size) < 1:
         return np.zeros(size, dtype=bool)

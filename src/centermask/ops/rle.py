@@ -49,7 +49,8 @@ def decompress(counts: str) -> Runs:
         return np.zeros(0, dtype=np.int64)
     if digits.min() < 0 or digits.max() > 63:
         raise ValueError("the counts hold a character that no run-length code has")
-    # A number is written in groups of five bits, lowest first; bit 0x20 says that more follow, 0x10 of the last is its sign.
+    # A number is written in groups of five bits, lowest first; bit 0x20 says that more follow, 0x10 of the last is its
+    # sign.
     last = (digits & 0x20) == 0
     if not last[-1]:
         raise ValueError("the counts end inside a number")

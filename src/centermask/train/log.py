@@ -31,8 +31,8 @@ class RunLog:
         self.board = SummaryWriter(str(folder)) if active else None
         self.live = active and console.is_terminal
         self.progress = Progress(
-            TextColumn("[bold]{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[told]}"),
-            TimeRemainingColumn(), console=console, disable=not self.live,
+            TextColumn("[bold]{task.description}"), BarColumn(), MofNCompleteColumn(),
+            TextColumn("{task.fields[told]}"), TimeRemainingColumn(), console=console, disable=not self.live,
         )  # fmt: skip
         self.task: TaskID = self.progress.add_task("train", total=steps, completed=first_step, told="")
         self.first_step, self.began, self.last_told = first_step, time.monotonic(), 0.0

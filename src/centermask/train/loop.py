@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from types import FrameType
-from typing import Any
+from typing import Any, cast
 
 import torch
 from accelerate import Accelerator
@@ -39,7 +39,7 @@ MOST_BAD_STEPS = 10
 """Losses in a row that are no numbers before a run gives up."""
 
 
-class Stopped(Exception):
+class Stopped(Exception):  # noqa: N818 (a request, not an error)
     """The run was asked to stop, has saved, and can be resumed."""
 
     def __init__(self, signal_number: int) -> None:
@@ -80,8 +80,7 @@ class Run:
     @property
     def usable_model(self) -> CenterMask:
         """The averaged network, or the network itself where nothing is averaged."""
-        model: CenterMask = self.model if self.average is None else self.average.module
-        return model
+        return self.model if self.average is None else cast(CenterMask, self.average.module)
 
 
 def train(
@@ -134,7 +133,7 @@ def start(config: TrainConfig, train_sets: Sequence[SampleSet], folder: RunFolde
     model = build(model_config, pretrained=config.pretrained)
     if config.backbone_weights:
         load_backbone(model, config.backbone_weights)
-    model.to(accelerator.device, memory_format=torch.channels_last).train()
+    model.to(accelerator.device).to(memory_format=torch.channels_last).train()
     average = averaged(model, config.ema) if config.ema else None
     optimizer = _optimizer(config, model)
     objective = Objective(model, model_config.train_proposals, model_config.train_rois)

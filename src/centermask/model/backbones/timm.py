@@ -1,5 +1,7 @@
 """Any timm backbone as C3, C4, C5 (ResNet, MobileNetV2, ConvNeXt, ...), pretrained or not."""
 
+from typing import Any
+
 import timm
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -23,7 +25,8 @@ class TimmBackbone(nn.Module):
     def __init__(self, name: str, pretrained: bool = False) -> None:
         super().__init__()
         self.network = _create(name, pretrained, _stride_indices(name))
-        self.channels: tuple[int, int, int] = tuple(self.network.feature_info.channels())
+        info: Any = self.network.feature_info
+        self.channels: tuple[int, int, int] = tuple(info.channels())
 
     def forward(self, pixels: Float[Tensor, "images 3 height width"]) -> list[Tensor]:
         """C3, C4, C5."""
@@ -35,7 +38,8 @@ def _stride_indices(name: str) -> list[int]:
     if not timm.is_model(name):
         near = timm.list_models(f"*{name.split('_')[0]}*")[:5]
         raise UserError(f"timm has no model '{name}'; near ones: {', '.join(near) or 'none'}")
-    strides = list(timm.create_model(name, features_only=True).feature_info.reduction())
+    info: Any = timm.create_model(name, features_only=True).feature_info
+    strides = list(info.reduction())
     missing = [stride for stride in STRIDES if stride not in strides]
     if missing:
         raise UserError(f"timm's '{name}' gives features of strides {strides}; CenterMask needs {list(STRIDES)}")

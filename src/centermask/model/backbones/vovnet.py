@@ -1,7 +1,7 @@
 """VoVNetV2: one-shot aggregation with identity mapping and effective squeeze-and-excitation (spec 1.1).
 
-Source: Lee and Park, "CenterMask: real-time anchor-free instance segmentation", CVPR 2020, section 3.3. As in the published
-models the gate stands in *every* block; timm's port has it in the last block of a stage only.
+Source: Lee and Park, "CenterMask: real-time anchor-free instance segmentation", CVPR 2020, section 3.3. As in the
+published models the gate stands in *every* block; timm's port has it in the last block of a stage only.
 """
 
 from typing import NamedTuple
@@ -71,7 +71,7 @@ class VoVNet(nn.Module):
 
 
 class AggregationBlock(nn.Module):
-    """One-shot aggregation (spec 1.1.4): a chain of convolutions whose every result is concatenated, mixed and gated."""
+    """One-shot aggregation (spec 1.1.4): a chain of convolutions, all results of which are concatenated and mixed."""
 
     def __init__(self, plan: VoVNetPlan, stage: int, inputs: int, identity: bool) -> None:
         super().__init__()

@@ -29,7 +29,7 @@ class DetectionHead(nn.Module):
         for conv in self.modules():
             if isinstance(conv, nn.Conv2d):
                 init_normal(conv, std=0.01)
-        nn.init.constant_(self.class_logits.bias, -math.log((1 - PRIOR) / PRIOR))
+        init_normal(self.class_logits, std=0.01, bias=-math.log((1 - PRIOR) / PRIOR))
 
     def forward(self, pyramid: Sequence[Float[Tensor, "images channels _ _"]]) -> DensePredictions:
         """Predictions at the locations of all levels in one line, as ``make_locations`` orders them."""

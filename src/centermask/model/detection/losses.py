@@ -54,8 +54,8 @@ def _class_loss(
 def giou(predicted: Float[Tensor, "n 4"], wanted: Float[Tensor, "n 4"]) -> Float[Tensor, " n"]:
     """Generalised IoU of two boxes around one point, given as distances in strides.
 
-    The published form adds 1 to intersection and union, which lifts the IoU of boxes of a few strides; kept, because the
-    published weights were trained with it.
+    The published form adds 1 to intersection and union, which lifts the IoU of boxes of a few strides; kept, because
+    the published weights were trained with it.
     """
     inner = torch.minimum(predicted, wanted).unflatten(1, (2, 2)).sum(dim=1).prod(dim=1)
     hull = torch.maximum(predicted, wanted).unflatten(1, (2, 2)).sum(dim=1).prod(dim=1)

@@ -15,8 +15,8 @@ CENTER_RADIUS = 1.5
 def assign_targets(locations: Locations, truth: GroundTruth) -> DenseTargets:
     """Give each location the smallest of the objects that it may predict, or none.
 
-    A location may predict an object if it lies strictly inside the object's box and its centre square, and the largest of
-    its four distances belongs to its level's range.
+    A location may predict an object if it lies strictly inside the object's box and its centre square, and the largest
+    of its four distances belongs to its level's range.
     """
     classes = len(truth.annotated)
     if len(truth.boxes) == 0:

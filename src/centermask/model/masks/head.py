@@ -31,8 +31,8 @@ class MaskHead(nn.Module):
         channels: Width of the pyramid and of the head.
         classes: Masks the predictor knows: 1 for class-agnostic masks.
         convs: 3×3 convolutions before the attention.
-        fusion: How the attention joins: ``multiply`` as in the paper, ``concatenate`` the input and the attended features,
-            or ``none``.
+        fusion: How the attention joins: ``multiply`` as in the paper, ``concatenate`` the input and the attended
+            features, or ``none``.
     """
 
     def __init__(self, channels: int, classes: int, convs: int, fusion: AttentionFusion = "multiply") -> None:
@@ -58,8 +58,8 @@ class MaskHead(nn.Module):
         x = functional.relu(self.deconv(x))
         channel = labels.clamp(max=self.predictor.out_channels - 1)  # the one mask, where masks are class-agnostic
         weight = self.predictor.weight.flatten(1)[channel]
-        bias = self.predictor.bias[channel]
-        return (torch.bmm(weight[:, None], x.flatten(2)) + bias[:, None, None]).view(-1, *x.shape[2:])
+        logits = torch.bmm(weight[:, None], x.flatten(2)).view(-1, *x.shape[2:])
+        return logits if self.predictor.bias is None else logits + self.predictor.bias[channel, None, None]
 
     def _attend(self, x: Float[Tensor, "rois channels side side"]) -> Float[Tensor, "rois fused side side"]:
         match self.fusion:

@@ -28,9 +28,9 @@ def gather_rois(detections: Sequence[Detections]) -> RoIs:
 def assign_levels(rois: RoIs, sizes: Int64[Tensor, "images 2"], rule: LevelRule, levels: int) -> Int64[Tensor, " rois"]:
     """Which of the ``levels`` finest pyramid levels each RoI is pooled from, 0 for P3.
 
-    ``ratio`` is the paper's adaptive rule (eq. 2): by the share of its image that a box takes, so that it does not depend
-    on the resolution; ``area`` is Mask R-CNN's (FPN eq. 1). The area is that of the unclipped box, and of the unpadded
-    image.
+    ``ratio`` is the paper's adaptive rule (eq. 2): by the share of its image that a box takes, so that it does not
+    depend on the resolution; ``area`` is Mask R-CNN's (FPN eq. 1). The area is that of the unclipped box, and of the
+    unpadded image.
     """
     coarsest = FINEST_LEVEL + levels - 1
     areas = box_areas(rois.boxes)

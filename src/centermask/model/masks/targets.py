@@ -19,8 +19,8 @@ FOREGROUND_IOU = 0.5
 def match_rois(detections: Sequence[Detections], truths: Sequence[GroundTruth], limit: int) -> RoITargets:
     """Choose training RoIs: the detections and true boxes that lie on an object, at most ``limit`` of an image.
 
-    A box lies on the object with which it shares the highest IoU, whatever its predicted class, if that is at least 0.5;
-    it is then trained as that object's class.
+    A box lies on the object with which it shares the highest IoU, whatever its predicted class, if that is at least
+    0.5; it is then trained as that object's class.
     """
     chosen = [_match(found, truth, limit) for found, truth in zip(detections, truths, strict=True)]
     counts = torch.tensor([len(objects) for _, objects in chosen])

@@ -1,0 +1,140 @@
+"""Configurations: validated at birth, and read back as they were written."""
+
+import json
+from dataclasses import fields, replace
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from centermask.config import ModelConfig, TrainConfig, check_keys
+from centermask.errors import UserError
+from centermask.model.presets import PRESETS
+
+shares = st.floats(0, 1)
+positive = st.integers(1, 10**6)
+maybe_share = st.none() | st.floats(0, 1e3)
+
+
+@pytest.mark.parametrize("config", PRESETS.values(), ids=PRESETS)
+def test_a_model_config_comes_back_from_json(config: ModelConfig) -> None:
+    assert ModelConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
+
+
+@given(
+    st.builds(
+        TrainConfig,
+        epochs=positive,
+        batch=positive,
+        flip=shares,
+        scale_jitter=st.tuples(st.floats(0.01, 1), st.floats(1, 10)),
+        optimizer=st.sampled_from(["adamw", "sgd"]),
+        lr=maybe_share,
+        weight_decay=maybe_share,
+        schedule=st.sampled_from(["cosine", "step"]),
+        norm=st.sampled_from([None, "frozen", "batch", "group"]),
+        class_agnostic_masks=st.none() | st.booleans(),
+        workers=st.none() | st.integers(0, 64),
+        backbone_weights=st.none() | st.text(min_size=1),
+    )
+)
+def test_a_train_config_comes_back_from_yaml(config: TrainConfig) -> None:
+    assert TrainConfig.from_dict(yaml.safe_load(yaml.safe_dump(config.to_dict()))) == config
+
+
+def test_plain_values_hold_every_field() -> None:
+    for config in (ModelConfig(), TrainConfig()):
+        assert list(config.to_dict()) == [field.name for field in fields(config)]
+
+
+def test_category_ids_count_from_one_unless_given() -> None:
+    assert ModelConfig(class_names=("a", "b", "c")).category_ids == (1, 2, 3)
+    assert ModelConfig(class_names=("a", "b"), category_ids=(7, 90)).category_ids == (7, 90)
+    assert ModelConfig(class_names=("a", "b")).num_classes == 2
+
+
+@pytest.mark.parametrize(
+    ("wrong", "named"),
+    [
+        ({"fpn_channels": 0}, "fpn_channels"),
+        ({"fpn_channels": 48}, "fpn_channels must be a multiple of 32, not 48"),
+        ({"tower_convs": 0}, "tower_convs"),
+        ({"max_detections": 0}, "max_detections"),
+        ({"mask_levels": 6}, "mask_levels"),
+        ({"class_threshold": 1.5}, "class_threshold"),
+        ({"nms_iou": -0.1}, "nms_iou"),
+        ({"score_threshold": float("nan")}, "score_threshold"),
+        ({"test_short_side": 900, "test_long_side": 800}, "test_long_side"),
+        ({"class_names": ()}, "at least one class"),
+        ({"class_names": ("cat", "cat")}, "differ"),
+        ({"class_names": ("cat",), "category_ids": (1, 2)}, "one length"),
+        ({"pixel_std": (1.0, 0.0, 1.0)}, "pixel_std"),
+        ({"norm": "layer"}, "norm"),
+        ({"attention_fusion": "add"}, "attention_fusion"),
+        ({"class_names": "cat"}, "class_names"),
+        ({"class_names": (1, 2)}, "class_names"),
+        ({"pixel_mean": (1.0, 2.0)}, "pixel_mean"),
+        ({"fpn_channels": "256"}, "fpn_channels"),
+        ({"class_agnostic_masks": 1}, "class_agnostic_masks"),
+    ],
+)
+def test_a_network_that_cannot_be_is_refused_by_name(wrong: dict, named: str) -> None:
+    with pytest.raises(UserError, match=named):
+        ModelConfig(**wrong)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "named"),
+    [
+        ({"epochs": 0}, "epochs must be at least 1, not 0"),
+        ({"epochs": 2.5}, "epochs"),
+        ({"epochs": True}, "epochs"),
+        ({"batch": -1}, "batch"),
+        ({"flip": 1.1}, "flip"),
+        ({"ema": -0.1}, "ema"),
+        ({"lr": -1.0}, "lr must not be negative"),
+        ({"lr": float("nan")}, "lr"),
+        ({"lr": "fast"}, "lr"),
+        ({"workers": -1}, "workers"),
+        ({"scale_jitter": (0.0, 1.0)}, "scale_jitter"),
+        ({"scale_jitter": (2.0, 1.0)}, "scale_jitter"),
+        ({"scale_jitter": (1.0,)}, "scale_jitter"),
+        ({"min_short_side": 400, "short_side": 384}, "min_short_side"),
+        ({"long_side": 100, "short_side": 384}, "long_side"),
+        ({"pretrained": True, "backbone_weights": "a"}, "either"),
+        ({"optimizer": "adam"}, "optimizer"),
+        ({"schedule": None}, "schedule"),
+        ({"norm": "layer"}, "norm"),
+    ],
+)
+def test_a_run_that_cannot_be_is_refused_by_name(wrong: dict, named: str) -> None:
+    with pytest.raises(UserError, match=named):
+        TrainConfig(**wrong)
+
+
+def test_a_replaced_value_is_checked_too() -> None:
+    with pytest.raises(UserError, match="nms_iou"):
+        replace(ModelConfig(), nms_iou=2.0)
+
+
+@pytest.mark.parametrize(
+    ("config", "key", "near"),
+    [(TrainConfig, "epoch", "epochs"), (TrainConfig, "learning_rat", "flip|lr"), (ModelConfig, "class_name", "class_names")],
+)
+def test_an_unknown_key_names_the_nearest(config: type[TrainConfig] | type[ModelConfig], key: str, near: str) -> None:
+    with pytest.raises(UserError, match=f"unknown key '{key}' .* did you mean '"):
+        config.from_dict({key: 3})
+    if "|" not in near:
+        with pytest.raises(UserError, match=f"did you mean '{near}'"):
+            config.from_dict({key: 3})
+
+
+@given(st.text())
+def test_every_unknown_key_is_refused_in_words(key: str) -> None:
+    known = ["epochs", "batch"]
+    if key in known:
+        check_keys([key], known, "here")
+    else:
+        with pytest.raises(UserError, match="did you mean"):
+            check_keys([key], known, "here")
