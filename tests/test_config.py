@@ -5,7 +5,7 @@ from dataclasses import fields, replace
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from centermask.config import ModelConfig, TrainConfig, check_keys
@@ -22,6 +22,7 @@ def test_a_model_config_comes_back_from_json(config: ModelConfig) -> None:
     assert ModelConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
 
 
+@settings(deadline=None)
 @given(
     st.builds(
         TrainConfig,
@@ -70,13 +71,6 @@ def test_category_ids_count_from_one_unless_given() -> None:
         ({"class_names": ("cat", "cat")}, "differ"),
         ({"class_names": ("cat",), "category_ids": (1, 2)}, "one length"),
         ({"pixel_std": (1.0, 0.0, 1.0)}, "pixel_std"),
-        ({"norm": "layer"}, "norm"),
-        ({"attention_fusion": "add"}, "attention_fusion"),
-        ({"class_names": "cat"}, "class_names"),
-        ({"class_names": (1, 2)}, "class_names"),
-        ({"pixel_mean": (1.0, 2.0)}, "pixel_mean"),
-        ({"fpn_channels": "256"}, "fpn_channels"),
-        ({"class_agnostic_masks": 1}, "class_agnostic_masks"),
     ],
 )
 def test_a_network_that_cannot_be_is_refused_by_name(wrong: dict, named: str) -> None:
@@ -88,29 +82,54 @@ def test_a_network_that_cannot_be_is_refused_by_name(wrong: dict, named: str) ->
     ("wrong", "named"),
     [
         ({"epochs": 0}, "epochs must be at least 1, not 0"),
-        ({"epochs": 2.5}, "epochs"),
-        ({"epochs": True}, "epochs"),
         ({"batch": -1}, "batch"),
         ({"flip": 1.1}, "flip"),
         ({"ema": -0.1}, "ema"),
         ({"lr": -1.0}, "lr must not be negative"),
         ({"lr": float("nan")}, "lr"),
-        ({"lr": "fast"}, "lr"),
         ({"workers": -1}, "workers"),
         ({"scale_jitter": (0.0, 1.0)}, "scale_jitter"),
         ({"scale_jitter": (2.0, 1.0)}, "scale_jitter"),
-        ({"scale_jitter": (1.0,)}, "scale_jitter"),
         ({"min_short_side": 400, "short_side": 384}, "min_short_side"),
         ({"long_side": 100, "short_side": 384}, "long_side"),
         ({"pretrained": True, "backbone_weights": "a"}, "either"),
-        ({"optimizer": "adam"}, "optimizer"),
-        ({"schedule": None}, "schedule"),
-        ({"norm": "layer"}, "norm"),
     ],
 )
 def test_a_run_that_cannot_be_is_refused_by_name(wrong: dict, named: str) -> None:
     with pytest.raises(UserError, match=named):
         TrainConfig(**wrong)
+
+
+@pytest.mark.parametrize(
+    ("config", "wrong", "expected"),
+    [
+        (ModelConfig, {"norm": "layer"}, "norm .*must be 'frozen' or 'batch' or 'group', not 'layer'"),
+        (ModelConfig, {"class_names": "cat"}, "class_names .*must be a list of text"),
+        (ModelConfig, {"class_names": ["cat", 1]}, "class_names .*must be a list of text"),
+        (ModelConfig, {"pixel_mean": [1, 2]}, "pixel_mean .*must be a list of a number, a number, a number"),
+        (ModelConfig, {"fpn_channels": "256"}, "fpn_channels .*must be a whole number, not '256'"),
+        (ModelConfig, {"class_agnostic_masks": 1}, "class_agnostic_masks .*must be true or false, not 1"),
+        (TrainConfig, {"epochs": 2.5}, "epochs .*must be a whole number, not 2.5"),
+        (TrainConfig, {"epochs": True}, "epochs"),
+        (TrainConfig, {"lr": "fast"}, "lr .*must be a number, or nothing, not 'fast'"),
+        (TrainConfig, {"lr": [1]}, "lr"),
+        (TrainConfig, {"scale_jitter": [1.0]}, "scale_jitter"),
+        (TrainConfig, {"scale_jitter": None}, "scale_jitter"),
+        (TrainConfig, {"optimizer": "adam"}, "optimizer .*'adamw' or 'sgd', not 'adam'"),
+        (TrainConfig, {"schedule": None}, "schedule"),
+        (TrainConfig, {"norm": {}}, "norm"),
+    ],
+)
+def test_a_value_of_another_kind_is_refused_by_name(
+    config: type[TrainConfig] | type[ModelConfig], wrong: dict, expected: str
+) -> None:
+    with pytest.raises(UserError, match=expected):
+        config.from_dict(wrong)
+
+
+def test_whole_numbers_pass_for_numbers() -> None:
+    config = TrainConfig.from_dict({"flip": 1, "lr": 1, "scale_jitter": [1, 2]})
+    assert config == TrainConfig(flip=1.0, lr=1.0, scale_jitter=(1.0, 2.0))
 
 
 def test_a_replaced_value_is_checked_too() -> None:
@@ -120,7 +139,11 @@ def test_a_replaced_value_is_checked_too() -> None:
 
 @pytest.mark.parametrize(
     ("config", "key", "near"),
-    [(TrainConfig, "epoch", "epochs"), (TrainConfig, "learning_rat", "flip|lr"), (ModelConfig, "class_name", "class_names")],
+    [
+        (TrainConfig, "epoch", "epochs"),
+        (TrainConfig, "learning_rat", "flip|lr"),
+        (ModelConfig, "class_name", "class_names"),
+    ],
 )
 def test_an_unknown_key_names_the_nearest(config: type[TrainConfig] | type[ModelConfig], key: str, near: str) -> None:
     with pytest.raises(UserError, match=f"unknown key '{key}' .* did you mean '"):

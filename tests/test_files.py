@@ -24,10 +24,15 @@ def test_what_is_written_is_read_and_nothing_else_is_left(tmp_path: Path) -> Non
 def test_a_failing_block_leaves_the_old_file_and_no_other(tmp_path: Path, error: type[BaseException]) -> None:
     path = tmp_path / "a.bin"
     path.write_bytes(b"old")
-    with pytest.raises(UserError if error is OSError else error), whole_file(path) as file:
-        file.write(b"half of the new one")
-        file.flush()
-        raise error("stop")
+
+    def write() -> None:
+        with whole_file(path) as file:
+            file.write(b"half of the new one")
+            file.flush()
+            raise error("stop")
+
+    with pytest.raises(UserError if error is OSError else error):
+        write()
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
 

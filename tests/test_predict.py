@@ -24,6 +24,7 @@ class Config:
     test_short_side: int = 64
     test_long_side: int = 128
     score_threshold: float = 0.3
+    max_detections: int = 50
 
 
 class Quadrants(nn.Module):

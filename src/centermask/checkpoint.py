@@ -51,7 +51,7 @@ def load_model(path: str | Path) -> CenterMask:
     if header.get("kind") != "model":
         raise UserError(f"{path}: holds {header.get('kind', 'something')!s}, not a network; give a file that "
                         "`centermask train` or `centermask import-published` wrote")  # fmt: skip
-    model = build(ModelConfig.from_dict(header["config"]))
+    model = build(_config(header, path))
     load_strictly(model, tensors, str(path))
     return model
 
@@ -69,11 +69,11 @@ def load_backbone(model: CenterMask, path: str | Path) -> None:
         UserError: the file is missing or broken, or holds another backbone.
     """
     header, tensors = load_tensors(path)
-    found = header.get("backbone") or header.get("config", {}).get("backbone")
+    found = _config(header, path).backbone if header.get("kind") == "model" else header.get("backbone")
     if found != model.config.backbone:
         raise UserError(f"{path}: holds the backbone {found}, the network has {model.config.backbone}; "
                         "choose a preset with that backbone")  # fmt: skip
-    if header["kind"] == "model":
+    if header.get("kind") == "model":
         tensors = {
             key.removeprefix("backbone."): value for key, value in tensors.items() if key.startswith("backbone.")
         }
@@ -127,21 +127,32 @@ def load_tensors(path: str | Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     try:
         with safe_open(str(path), framework="pt") as file:
             metadata = file.metadata() or {}
-            header = json.loads(metadata[HEADER])
+            header = dict(json.loads(metadata[HEADER]))
             return header, {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a dict)
     except KeyError:
         raise UserError(
             f"{path}: a safetensors file, but not one of centermask's (its header has no configuration)"
         ) from None
-    except (SafetensorError, OSError, ValueError) as error:
+    except (SafetensorError, OSError, ValueError, TypeError) as error:
         raise UserError(
             f"{path}: not a readable safetensors file ({error}); it may be cut short: copy it again"
         ) from None
 
 
+def _config(header: Mapping[str, Any], path: str | Path) -> ModelConfig:
+    values = header.get("config")
+    if not isinstance(values, dict):
+        raise UserError(f"{path}: its header has no configuration; give a file that centermask wrote")
+    try:
+        return ModelConfig.from_dict(values)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
+
+
 def _stored(tensor: Tensor, half: bool) -> Tensor:
     kept = tensor.detach().cpu().contiguous()
-    return kept.half() if half and kept.is_floating_point() else kept
+    small = kept.half() if half and kept.is_floating_point() else kept
+    return small if small.isfinite().all() else kept  # some variances are too large for 16 bits
 
 
 def _counter(name: str) -> bool:

@@ -5,6 +5,7 @@ The one file that imports lazily: ``--help`` must not wait for torch.
 """
 
 import json
+import re
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,12 +16,13 @@ import tyro
 import yaml
 from tyro.conf import OmitArgPrefixes, Positional, subcommand
 
-from centermask.config import TrainConfig, check_keys
+from centermask.config import TrainConfig
 from centermask.errors import UserError
 
 FAILED = 2
 """Exit code for anything a user can mend."""
 OnError = Literal["stop", "skip"]
+_EXPONENT = re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,11 +55,14 @@ class Train:
         from centermask.data.sources import open_data, skipped
         from centermask.train import RunFolder, Stopped, train
 
+        if not self.data:
+            raise UserError("no data given; name a folder, FOLDER:NAME or gems:")
         splits = [open_data(data, train_annotations=self.train_annotations, val_annotations=self.val_annotations,
                             images=self.images, on_error=self.on_error) for data in self.data]  # fmt: skip
         _tell_skipped([line for split in splits for line in skipped(split)])
         train_sets = [split.train for split in splits if split.train is not None]
-        val_sets = {split.name: split.val for split in splits if split.val is not None}
+        val_sets = {f"{split.name} {i}" if [one.name for one in splits].count(split.name) > 1 else split.name: split.val
+                    for i, split in enumerate(splits, start=1) if split.val is not None}  # fmt: skip
         folder = RunFolder(path=self.out)
         folder.open(self.config, list(self.data), resume=self.resume)
         try:
@@ -99,7 +104,6 @@ class Evaluate:
         from rich.console import Console
         from rich.progress import Progress
 
-        from centermask.bundled import resolve_weights
         from centermask.data.sources import open_data, skipped
         from centermask.evaluate import evaluate_predictions, format_table, predict_set
         from centermask.files import write_whole
@@ -110,12 +114,13 @@ class Evaluate:
         chosen = split.val if split.val is not None else split.train
         if chosen is None or not len(chosen):
             raise UserError(f"{self.data} has no annotated picture; give --annotations FILE")
-        predictor = Predictor(resolve_weights(self.weights), device=_device(self.device), score_threshold=0.0,
+        predictor = Predictor(self.weights, device=_device(self.device), score_threshold=0.0,
                               short_side=self.short_side, max_detections=self.max_detections)  # fmt: skip
         with Progress(console=Console(stderr=True), transient=True) as progress:
             task = progress.add_task("predicting", total=len(chosen))
             rows = predict_set(predictor, chosen, on_progress=lambda done, _: progress.update(task, completed=done))
-        evaluation = evaluate_predictions(chosen.truth(), rows, max_detections=max(100, self.max_detections or 0))
+        limit = max(100, self.max_detections or predictor.model.config.max_detections)
+        evaluation = evaluate_predictions(chosen.truth(), rows, max_detections=limit)
         if self.predictions:
             write_whole(self.predictions, json.dumps(rows).encode())
         if self.json:
@@ -149,14 +154,13 @@ class Predict:
     """Write overlays into this folder."""
 
     def run(self) -> int:
-        from centermask.bundled import resolve_weights
         from centermask.images import find_images
         from centermask.predict import Predictor, predict_files
 
         if not self.resize and self.short_side is not None:
             raise UserError("--no-resize and --short-side exclude each other; give one of them")
         paths = list(dict.fromkeys(path for pattern in self.images for path in find_images(pattern)))
-        predictor = Predictor(resolve_weights(self.weights), device=_device(self.device), short_side=self.short_side,
+        predictor = Predictor(self.weights, device=_device(self.device), short_side=self.short_side,
                               resize=self.resize, score_threshold=self.score_threshold,
                               max_detections=self.max_detections)  # fmt: skip
         failures = predict_files(predictor, paths, out=self.out, json_file=self.json, on_done=_tell_instances)
@@ -171,12 +175,11 @@ class Demo:
     """Folder for the overlays and the JSON."""
 
     def run(self) -> int:
-        from centermask.bundled import resolve_weights
         from centermask.demo import demo_pictures
         from centermask.predict import Predictor, predict_files
 
         paths = demo_pictures(self.out)
-        predictor = Predictor(resolve_weights("nano"))
+        predictor = Predictor("nano")
         failures = predict_files(
             predictor, paths, out=self.out / "overlays", json_file=self.out / "instances.json", on_done=_tell_instances
         )
@@ -268,11 +271,11 @@ class Presets:
 
     def run(self) -> int:
         from rich.console import Console
-        from rich.table import Table
+        from rich.table import Column, Table
 
         from centermask.model.presets import PRESETS, build
 
-        table = Table("preset", "backbone", "FPN", "test size", "parameters")
+        table = Table(Column("preset", no_wrap=True), "backbone", "FPN", "test size", "parameters")
         for name, config in PRESETS.items():
             count = sum(value.numel() for value in build(config).parameters())
             table.add_row(name, config.backbone, str(config.fpn_channels),
@@ -316,8 +319,7 @@ def parse(
     """
     file = _value_after("--file", arguments)
     if arguments[:1] == ["train"] and file:
-        from_file = Train(data=(), out=tyro.MISSING, config=read_settings(Path(file)))
-        return tyro.cli(OmitArgPrefixes[Train], args=arguments[1:], default=from_file, prog="centermask train")
+        arguments = ["train", *_flags(read_settings(Path(file))), *arguments[1:]]  # of two flags the last one wins
     return tyro.cli(Command, args=arguments, prog="centermask", description="Instance segmentation with CenterMask.")
 
 
@@ -329,16 +331,38 @@ def read_settings(path: Path) -> TrainConfig:
     """
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except (OSError, ValueError, yaml.YAMLError) as error:
         raise UserError(f"{path}: cannot be read as YAML ({' '.join(str(error).split())})") from None
     if not isinstance(content, dict):
         raise UserError(f"{path}: expected settings as 'name: value' lines")
     content.pop("data", None)  # a run's own config.yaml names its data too
-    check_keys([str(key) for key in content], list(TrainConfig.__dataclass_fields__), str(path))
     try:
-        return TrainConfig.from_dict(content, str(path))
-    except TypeError as error:
-        raise UserError(f"{path}: a value is of the wrong kind ({error})") from None
+        return TrainConfig.from_dict({str(key): _number(value) for key, value in content.items()}, "the file")
+    except (UserError, OverflowError) as error:
+        raise UserError(f"{path}: {error}") from None
+
+
+def _number(value: object) -> object:
+    """YAML takes 4e-4 for text, because it has no dot: nobody means that."""
+    return float(value) if isinstance(value, str) and _EXPONENT.fullmatch(value) else value
+
+
+def _flags(settings: TrainConfig) -> list[str]:
+    """Settings as the flags that say the same, as far as they differ from the defaults."""
+    flags = []
+    for key, value in settings.to_dict().items():
+        if value == getattr(TrainConfig(), key) or value == list(_as_tuple(getattr(TrainConfig(), key))):
+            continue
+        name = key.replace("_", "-")
+        if isinstance(value, bool):
+            flags.append(f"--{name}" if value else f"--no-{name}")
+        else:
+            flags += [f"--{name}", *(str(one) for one in _as_tuple(value))]
+    return flags
+
+
+def _as_tuple(value: object) -> tuple[object, ...]:
+    return tuple(value) if isinstance(value, list | tuple) else (value,)
 
 
 def _value_after(flag: str, arguments: list[str]) -> str | None:

@@ -17,6 +17,7 @@ from jaxtyping import UInt8
 from PIL import Image
 from torch import Tensor
 
+from centermask.bundled import resolve_weights
 from centermask.errors import UserError
 from centermask.files import whole_file, write_whole
 from centermask.images import SoftInstances, fit, read_image, restore, to_rgb
@@ -54,6 +55,10 @@ class SegmenterConfig(Protocol):
     def score_threshold(self) -> float:
         """Objects with a lower score are not shown."""
 
+    @property
+    def max_detections(self) -> int:
+        """Objects kept per picture."""
+
 
 @runtime_checkable
 class Segmenter(Protocol):
@@ -88,7 +93,7 @@ class Predictor:
     >>> instances.overlay(read_image("photo.jpg"))               # doctest: +SKIP
 
     Args:
-        model: A weights file or a model. A model is moved to the device, put into evaluation mode and told
+        model: A weights file, "nano" for the bundled weights, or a model. A model is moved to the device, put into evaluation mode and told
             ``max_detections``.
         device: Where to compute. None: where a given model is; for a file, the accelerator if there is one.
         short_side: What the short side of a picture is scaled to, in pixels; None: as the model was trained.
@@ -186,7 +191,7 @@ def _place(model: Path | str | Segmenter, device: str | torch.device | None) -> 
     """The model, ready to predict, and the device it is on."""
     if isinstance(model, Path | str):
         target = _device(device) if device is not None else _best_device()
-        loaded: Segmenter = CenterMask.load(model, device=target)
+        loaded: Segmenter = CenterMask.load(resolve_weights(model), device=target)
     else:
         target = _device(device) if device is not None else next((each.device for each in model.parameters()), _CPU)
         model.to(target)

@@ -241,7 +241,9 @@ def slowly_pasted(soft: np.ndarray, frame: np.ndarray, size: Size) -> np.ndarray
     return functional.grid_sample(torch.from_numpy(soft)[None, None], grid, align_corners=False)[0, 0].numpy()
 
 
-@pytest.mark.parametrize("frame", [(5.3, 7.7, 33.1, 29.9), (-20.5, -9, 30, 40), (60, 40, 200.5, 90), (30.2, 20, 32, 22)])
+@pytest.mark.parametrize(
+    "frame", [(5.3, 7.7, 33.1, 29.9), (-20.5, -9, 30, 40), (60, 40, 200.5, 90), (30.2, 20, 32, 22)]
+)
 def test_pasting_agrees_with_sampling_the_whole_picture(frame: tuple[float, ...]) -> None:
     soft = np.random.default_rng(0).random((28, 28), dtype=np.float32)
     slow = slowly_pasted(soft, box(*frame), PICTURE)

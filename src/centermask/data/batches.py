@@ -47,7 +47,7 @@ class TrainingSet(Dataset[Example]):
         self.sets, self.plan, self.seed = list(sets), plan, seed
         self.ends = np.cumsum([len(one) for one in sets])
         labels = {name: label for label, name in enumerate(class_names)}
-        self.labels = [torch.tensor([labels[name] for name in one.class_names]) for one in sets]
+        self.labels = [torch.tensor([labels[name] for name in one.class_names], dtype=torch.int64) for one in sets]
         self.annotated = [_marks(own, len(class_names)) for own in self.labels]
         sizes = [one.size(i) for one in sets for i in range(len(one))]
         self.aspects = np.array([size.width / size.height for size in sizes])
@@ -117,6 +117,7 @@ def load_epoch(
         collate_fn=collate,
         num_workers=workers,
         worker_init_fn=_start_worker,
+        generator=torch.Generator(),  # its own: a resumed epoch draws no number that an uninterrupted one does not
         prefetch_factor=4 if workers else None,
         pin_memory=torch.cuda.is_available(),
     )

@@ -92,7 +92,8 @@ class CenterMask(nn.Module):
         height, width = pixels.shape[2:]
         rows = torch.arange(height, device=pixels.device) < batch.sizes[:, :1]
         columns = torch.arange(width, device=pixels.device) < batch.sizes[:, 1:]
-        normal: Tensor = pixels * (rows[:, None, :, None] & columns[:, None, None, :])
+        inside = rows[:, None, :, None] & columns[:, None, None, :]
+        normal: Tensor = pixels.masked_fill(~inside, 0.0)  # a product would leave NaN
         return normal
 
     def masks(

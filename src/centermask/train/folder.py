@@ -20,6 +20,9 @@ from centermask.errors import UserError
 from centermask.files import write_whole
 from centermask.model.centermask import CenterMask
 
+LASTING = ("preset", "batch", "optimizer", "norm", "attention_fusion", "class_agnostic_masks", "seed")
+"""Settings that a resumed run must share with its beginning; the others, such as epochs and workers, may change."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class RunFolder:
@@ -31,14 +34,26 @@ class RunFolder:
         """Begin a run, or go on with one.
 
         Raises:
-            UserError: the folder holds another run, or none to resume, or cannot be written.
+            UserError: the folder holds another run, none to resume or one of other settings, or cannot be written.
         """
         if resume and not self.state.is_file():
             raise UserError(f"{self.path} holds no run to resume (no {self.state.name}); start it without --resume")
         if not resume and self.state.exists():
             raise UserError(f"{self.path} already holds a run; add --resume to go on with it, or choose another --out")
+        if resume:
+            self._check_same(config)
         content = {"data": data, **config.to_dict()}
         write_whole(self.path / "config.yaml", yaml.safe_dump(content, sort_keys=False).encode())
+
+    def _check_same(self, config: TrainConfig) -> None:
+        try:
+            begun = dict(yaml.safe_load((self.path / "config.yaml").read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError, yaml.YAMLError):
+            raise UserError(f"{self.path / 'config.yaml'}: cannot be read; start the run anew") from None
+        for name in LASTING:
+            if begun.get(name) != getattr(config, name):
+                raise UserError(f"{self.path} was begun with {name} {begun.get(name)}, not {getattr(config, name)}; "
+                                "resume with the same settings, or choose another --out")  # fmt: skip
 
     @property
     def state(self) -> Path:

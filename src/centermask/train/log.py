@@ -67,7 +67,8 @@ class RunLog:
         """Write a line of metrics.jsonl, and its numbers to TensorBoard."""
         if self.metrics is None or self.board is None:
             return
-        self.metrics.write(json.dumps(values) + "\n")
+        strict = {name: None if value != value else value for name, value in values.items()}  # JSON knows no NaN
+        self.metrics.write(json.dumps(strict) + "\n")
         self.metrics.flush()
         for name, value in values.items():
             if isinstance(value, float):

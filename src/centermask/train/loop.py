@@ -115,7 +115,7 @@ def train(
             due = config.evaluate_every and (epoch + 1) % config.evaluate_every == 0
             if val_sets and (last or due):
                 evaluations = _evaluate(run, val_sets, epoch + 1, log)
-            _save(run, epoch + 1)
+            _save(run, float(epoch + 1))
     return evaluations
 
 
@@ -141,7 +141,7 @@ def start(config: TrainConfig, train_sets: Sequence[SampleSet], folder: RunFolde
     training_set = TrainingSet(train_sets, model_config.class_names, augmentation(config, model_config), config.seed)
     plan = BatchPlan(
         pictures=len(training_set),
-        batch=max(config.batch, accelerator.num_processes),
+        batch=-(-config.batch // accelerator.num_processes) * accelerator.num_processes,  # all have equally many
         seed=config.seed,
         processes=accelerator.num_processes,
         process=accelerator.process_index,

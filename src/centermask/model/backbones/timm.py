@@ -1,5 +1,6 @@
 """Any timm backbone as C3, C4, C5 (ResNet, MobileNetV2, ConvNeXt, ...), pretrained or not."""
 
+import difflib
 from typing import Any
 
 import timm
@@ -36,9 +37,12 @@ class TimmBackbone(nn.Module):
 
 def _stride_indices(name: str) -> list[int]:
     if not timm.is_model(name):
-        near = timm.list_models(f"*{name.split('_')[0]}*")[:5]
+        near = difflib.get_close_matches(name, timm.list_models(), n=5)
         raise UserError(f"timm has no model '{name}'; near ones: {', '.join(near) or 'none'}")
-    info: Any = timm.create_model(name, features_only=True).feature_info
+    try:
+        info: Any = timm.create_model(name, features_only=True).feature_info
+    except RuntimeError as error:  # no such weights (NAME.TAG), or no features to be had
+        raise UserError(f"timm cannot give features of '{name}': {error}") from error
     strides = list(info.reduction())
     missing = [stride for stride in STRIDES if stride not in strides]
     if missing:

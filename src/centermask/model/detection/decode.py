@@ -70,5 +70,7 @@ def _best_of_each_level(found: Candidates, locations: Locations, count: int) -> 
 
 
 def _suppress(found: Candidates, boxes: Float[Tensor, "n 4"], decoding: Decoding) -> Detections:
-    kept = batched_nms(boxes, found.quality, found.labels, decoding.nms_iou)[: decoding.max_detections]
+    # Classes are set apart by multiples of the largest coordinate, which keeps them apart only if none is negative.
+    lowest = torch.cat([boxes.flatten(), boxes.new_zeros(1)]).min()
+    kept = batched_nms(boxes - lowest, found.quality, found.labels, decoding.nms_iou)[: decoding.max_detections]
     return Detections(boxes[kept], found.quality[kept].sqrt(), found.labels[kept], found.locations[kept])

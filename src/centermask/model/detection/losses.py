@@ -25,7 +25,8 @@ def detection_losses(
     Args:
         predicted: For B images.
         targets: The B images' locations in one line, as the predictions flattened.
-        annotated: Which classes each image's data set annotates; others get no classification loss there.
+        annotated: Which classes each image's data set annotates; the others get a classification loss only where an
+            object of a known class is.
         average: Averages the normalisers over processes.
     """
     classes = predicted.class_logits.shape[2]
@@ -48,7 +49,9 @@ def _class_loss(
     images, locations, classes = class_logits.shape
     hot = functional.one_hot(labels, classes + 1)[:, :classes].reshape(images, locations, classes).float()
     losses = sigmoid_focal_loss(class_logits.float(), hot, alpha=0.25, gamma=2)
-    return (losses * annotated[:, None, :]).sum()
+    # A class that a set does not annotate may stand anywhere in its pictures, but not where another object is known to.
+    taught = annotated[:, None, :] | (labels < classes).view(images, locations, 1)
+    return (losses * taught).sum()
 
 
 def giou(predicted: Float[Tensor, "n 4"], wanted: Float[Tensor, "n 4"]) -> Float[Tensor, " n"]:
