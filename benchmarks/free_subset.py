@@ -2,8 +2,8 @@
 
     python benchmarks/free_subset.py DATA/coco OUT
 
-DATA/coco holds ``annotations/free_image_ids.json`` (pictures under licences that let derived work be distributed freely)
-beside ``annotations/person_{train,val}.json`` and ``annotations/instances80_{train,val}.json``. OUT gets
+DATA/coco holds ``annotations/free_image_ids.json`` (pictures under licences that let derived work be distributed
+freely) beside ``annotations/person_{train,val}.json`` and ``annotations/instances80_{train,val}.json``. OUT gets
 ``person_{train,val}``, which annotates people alone, and ``catperson_train``: those training pictures that the 80-class
 file covers too, so that it is known of them where cats are, and that there mostly are none.
 """

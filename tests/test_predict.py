@@ -44,7 +44,7 @@ class Quadrants(nn.Module):
         return [self.find(pixels, size) for pixels, size in zip(batch.pixels, batch.sizes.tolist(), strict=True)]
 
     def keep_detections(self, count: int) -> None:
-        self.count = min(self.count, count)
+        self.asked = count
 
     def find(self, pixels: Tensor, size: list[int]) -> RoIInstances:
         height, width = size
@@ -89,6 +89,9 @@ def test_threshold_and_count_cut_after_sorting() -> None:
     assert len(Predictor(Quadrants(), score_threshold=0.0)(image)) == 4
     assert len(Predictor(Quadrants(), score_threshold=0.5)(image)) == 2
     np.testing.assert_allclose(Predictor(Quadrants(), max_detections=1)(image).scores, [0.8])
+    asked = Quadrants()
+    Predictor(asked, max_detections=300)
+    assert asked.asked == 300  # more than a network keeps by itself must be asked of it
     assert len(Predictor(Quadrants(), score_threshold=1.0)(image)) == 0
 
 

@@ -15,5 +15,10 @@ def resolve_weights(name: str | Path) -> Path:
     """
     path = BUNDLED.get(str(name), Path(name))
     if not path.is_file():
-        raise UserError(f"{path}: no such weights file; give one, or 'nano' for the bundled weights")
+        mend = (
+            "install the package again"
+            if str(name) in BUNDLED
+            else "give a weights file, or 'nano' for the bundled ones"
+        )
+        raise UserError(f"{path}: no such weights file; {mend}")
     return path

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 import yaml
@@ -18,6 +18,11 @@ from tyro.conf import OmitArgPrefixes, Positional, subcommand
 
 from centermask.config import TrainConfig
 from centermask.errors import UserError
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+    from centermask.instances import Instances
 
 FAILED = 2
 """Exit code for anything a user can mend."""
@@ -57,6 +62,10 @@ class Train:
 
         if not self.data:
             raise UserError("no data given; name a folder, FOLDER:NAME or gems:")
+        if len(self.data) > 1 and (self.train_annotations or self.val_annotations or self.images):
+            raise UserError(
+                "--train-annotations, --val-annotations and --images go with one DATA; give FOLDER:NAME instead"
+            )
         splits = [open_data(data, train_annotations=self.train_annotations, val_annotations=self.val_annotations,
                             images=self.images, on_error=self.on_error) for data in self.data]  # fmt: skip
         _tell_skipped([line for split in splits for line in skipped(split)])
@@ -102,21 +111,21 @@ class Evaluate:
 
     def run(self) -> int:
         from rich.console import Console
-        from rich.progress import Progress
 
         from centermask.data.sources import open_data, skipped
         from centermask.evaluate import evaluate_predictions, format_table, predict_set
         from centermask.files import write_whole
         from centermask.predict import Predictor
 
-        split = open_data(self.data, val_annotations=self.annotations, images=self.images, on_error=self.on_error)
+        split = open_data(self.data, val_annotations=self.annotations, images=self.images, on_error=self.on_error,
+                          evaluation_only=True)  # fmt: skip
         _tell_skipped(skipped(split))
         chosen = split.val if split.val is not None else split.train
         if chosen is None or not len(chosen):
             raise UserError(f"{self.data} has no annotated picture; give --annotations FILE")
         predictor = Predictor(self.weights, device=_device(self.device), score_threshold=0.0,
                               short_side=self.short_side, max_detections=self.max_detections)  # fmt: skip
-        with Progress(console=Console(stderr=True), transient=True) as progress:
+        with _progress() as progress:
             task = progress.add_task("predicting", total=len(chosen))
             rows = predict_set(predictor, chosen, on_progress=lambda done, _: progress.update(task, completed=done))
         limit = max(100, self.max_detections or predictor.model.config.max_detections)
@@ -159,12 +168,22 @@ class Predict:
 
         if not self.resize and self.short_side is not None:
             raise UserError("--no-resize and --short-side exclude each other; give one of them")
-        paths = list(dict.fromkeys(path for pattern in self.images for path in find_images(pattern)))
+        if not self.images:
+            raise UserError("no pictures given; name files, folders or patterns")
+        paths: dict[Path, None] = {}
+        missing: list[tuple[Path, str]] = []
+        for pattern in self.images:
+            try:
+                paths |= dict.fromkeys(find_images(pattern))
+            except UserError as error:
+                missing.append((Path(pattern), str(error)))
+        if not paths:
+            return _tell_failures(missing, len(missing))
         predictor = Predictor(self.weights, device=_device(self.device), short_side=self.short_side,
                               resize=self.resize, score_threshold=self.score_threshold,
                               max_detections=self.max_detections)  # fmt: skip
-        failures = predict_files(predictor, paths, out=self.out, json_file=self.json, on_done=_tell_instances)
-        return _tell_failures(failures, len(paths))
+        failures = predict_files(predictor, list(paths), out=self.out, json_file=self.json, on_done=_tell_instances)
+        return _tell_failures(missing + failures, len(missing) + len(paths))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -205,14 +224,11 @@ class Gems:
     """The same seed draws the same set."""
 
     def run(self) -> int:
-        from rich.console import Console
-        from rich.progress import Progress
-
         from centermask.data.gems import GemRecipe, write_gems
         from centermask.size import Size
 
         recipe = GemRecipe(size=Size(self.size, self.size), stones=self.stones, overlap=self.overlap)
-        with Progress(console=Console(stderr=True), transient=True) as progress:
+        with _progress() as progress:
             task = progress.add_task("drawing", total=self.images)
             write_gems(self.out, images=self.images, recipe=recipe, seed=self.seed,
                        on_progress=lambda done: progress.update(task, completed=done))  # fmt: skip
@@ -354,7 +370,7 @@ def _flags(settings: TrainConfig) -> list[str]:
         if value == getattr(TrainConfig(), key) or value == list(_as_tuple(getattr(TrainConfig(), key))):
             continue
         name = key.replace("_", "-")
-        if isinstance(value, bool):
+        if isinstance(getattr(TrainConfig(), key), bool):
             flags.append(f"--{name}" if value else f"--no-{name}")
         else:
             flags += [f"--{name}", *(str(one) for one in _as_tuple(value))]
@@ -378,10 +394,15 @@ def _device(name: str) -> str | None:
     return None if name == "auto" else name
 
 
-def _tell_instances(path: Path, instances: "object") -> None:
-    from centermask.instances import Instances
+def _progress() -> "Progress":
+    from rich.console import Console
+    from rich.progress import Progress
 
-    assert isinstance(instances, Instances)
+    console = Console(stderr=True)
+    return Progress(console=console, transient=True, disable=not console.is_terminal)
+
+
+def _tell_instances(path: Path, instances: "Instances") -> None:
     print(f"{path}: {len(instances)} found")
     for name, score, box in zip(instances.class_names, instances.scores, instances.boxes, strict=True):
         print(f"  {name} {score:.2f} [{', '.join(f'{side:.0f}' for side in box)}]")
@@ -390,7 +411,7 @@ def _tell_instances(path: Path, instances: "object") -> None:
 def _tell_failures(failures: Sequence[tuple[Path, str]], total: int) -> int:
     for _, reason in failures:
         print(f"centermask: {reason}", file=sys.stderr)
-    if failures:
+    if failures and total > 1:
         print(f"centermask: {len(failures)} of {total} pictures could not be used", file=sys.stderr)
     return FAILED if failures else 0
 

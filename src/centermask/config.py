@@ -204,7 +204,7 @@ class TrainConfig:
     weight_decay: float | None = None
     """Not for norms and biases; 0.05 for AdamW, 1e-4 for SGD if not given."""
     schedule: Schedule = "cosine"
-    """Cosine to zero, or ×0.1 at seven and at eight ninths of the run."""
+    """Cosine to zero, or ×0.1 at 78 % and at 93 % of the run, as the published 3x schedule."""
     warmup: float = 0.05
     """Share of the run in which the learning rate rises from zero; at most 1000 steps."""
     clip: float = 10.0
@@ -214,7 +214,7 @@ class TrainConfig:
     precision: Precision = "auto"
     """auto is bf16 on a GPU that has it, else fp32."""
     norm: Norm | None = None
-    """Norm of the backbone; the preset's if not given. "group" trains from scratch."""
+    """Of the backbone; if not given the preset's, or, without trained weights, "group", which trains from scratch."""
     attention_fusion: AttentionFusion | None = None
     """How the attention joins; the preset's if not given."""
     class_agnostic_masks: bool | None = None
@@ -244,6 +244,9 @@ class TrainConfig:
         for name in ("lr", "weight_decay", "clip", "evaluate_every", "workers", "seed"):
             value = getattr(self, name)
             _require(value is None or value >= 0, f"{name} must not be negative, not {value}")
+        _require(self.seed < 2**32, f"seed must be less than 2^32, not {self.seed}")
+        known = self.device in ("auto", "cpu", "cuda")
+        _require(known, f"device must be auto, cpu or cuda, not {self.device}; CUDA_VISIBLE_DEVICES chooses among GPUs")
         low, high = self.scale_jitter
         _require(0 < low <= high, f"scale_jitter must be two rising factors, not {self.scale_jitter}")
         smallest = self.min_short_side

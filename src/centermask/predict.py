@@ -93,8 +93,8 @@ class Predictor:
     >>> instances.overlay(read_image("photo.jpg"))               # doctest: +SKIP
 
     Args:
-        model: A weights file, "nano" for the bundled weights, or a model. A model is moved to the device, put into evaluation mode and told
-            ``max_detections``.
+        model: A weights file, "nano" for the bundled weights, or a model. A model is moved to the device, put into
+            evaluation mode and told ``max_detections``.
         device: Where to compute. None: where a given model is; for a file, the accelerator if there is one.
         short_side: What the short side of a picture is scaled to, in pixels; None: as the model was trained.
         long_side: What the long side may not pass; None: as trained, or in the same proportion to ``short_side``.
@@ -174,7 +174,9 @@ class Predictor:
         try:
             with torch.inference_mode():
                 return [_to_numpy(answer) for answer in self.model(batch)]
-        except torch.OutOfMemoryError as error:
+        except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+            if type(error) is RuntimeError and "allocate memory" not in str(error):  # the processor's allocator says so
+                raise
             height, width = fitted.pixels.shape[2:]
             message = (
                 f"{len(pictures)} × {height} × {width} pixels are too many for {self.device}; make short_side smaller"

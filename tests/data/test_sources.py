@@ -79,7 +79,18 @@ def test_what_stands_for_nothing_is_refused_in_words(
 
 def test_classes_are_joined_in_the_order_in_which_they_come() -> None:
     sets = [PictureSet([], names) for names in (("cat", "dog"), (), ("dog", "cow", "cat"))]
-    assert union_of_classes(sets) == ("cat", "dog", "cow")
+    assert union_of_classes(sets) == {"cat": 1, "dog": 2, "cow": 3}
+
+
+def test_category_ids_are_kept_where_the_sets_agree_on_them() -> None:
+    gems = open_data("gems:images=2").train
+    assert gems is not None
+    assert union_of_classes([gems]) == dict(zip(gems.class_names, gems.category_ids, strict=True))
+    assert union_of_classes([gems, PictureSet([], ("pear", "cat"))])["cat"] == len(gems.class_names) + 1
+
+
+def test_sets_without_a_class_are_refused() -> None:
+    sets = [PictureSet([], names) for names in (("cat",), ())]
     with pytest.raises(UserError, match="no class"):
         union_of_classes(sets[1:2])
     with pytest.raises(UserError, match="no class"):

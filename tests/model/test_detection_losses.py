@@ -123,14 +123,25 @@ def test_without_a_location_every_term_is_zero() -> None:
     assert [loss.item() for loss in losses] == [0, 0, 0]
 
 
-def test_a_class_that_is_not_annotated_is_not_taught() -> None:
+def test_a_class_that_is_not_annotated_is_taught_only_where_another_object_is() -> None:
     predicted, wanted = noisy()
     annotated = torch.tensor([[True, False, True], [True, True, True]])
     detection_losses(predicted, wanted, annotated).classification.backward()
-    gradient = predicted.class_logits.grad
-    assert not gradient[0, :, 1].any()
-    assert gradient[0, :, [0, 2]].all()
-    assert gradient[1].all()
+    taught = predicted.class_logits.grad != 0
+    objects = (wanted.labels < 3).view(2, 12)
+    assert 0 < objects[0].sum() < 12
+    assert torch.equal(taught[0, :, 1], objects[0])
+    assert taught[0][:, [0, 2]].all()
+    assert taught[1].all()
+
+
+def test_an_image_of_background_teaches_nothing_about_a_class_that_is_not_annotated() -> None:
+    logits = torch.zeros(1, 4, 2, requires_grad=True)
+    found = detection_losses(predictions(logits), targets([2] * 4), torch.tensor([[True, False]]))
+    found.classification.backward()
+    assert found.classification.item() == pytest.approx(4 * 0.1875 * math.log(2))
+    assert logits.grad[0, :, 0].all()
+    assert not logits.grad[0, :, 1].any()
 
 
 def test_the_normalisers_are_averaged_over_processes() -> None:

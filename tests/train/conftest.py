@@ -12,7 +12,7 @@ from centermask.model.presets import PRESETS
 TINY = replace(
     PRESETS["centermask-nano"],
     preset="tiny",
-    fpn_channels=32,
+    fpn_channels=64,
     tower_convs=1,
     mask_convs=1,
     train_proposals=8,

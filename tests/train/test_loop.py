@@ -195,6 +195,7 @@ def test_sets_of_different_classes_are_trained_as_one(config: Configs, out: Path
     cats, dogs = squares(2, 64, ("cat",), seed=1), squares(3, 64, ("dog", "cat"), seed=2)
     folder = RunFolder(path=out)
     settings = config(epochs=1)
+    folder.open(settings, ["cats", "dogs"], resume=False)
     found = train(settings, [cats, dogs], {"cats": cats, "dogs": dogs}, folder, console=Console(file=StringIO()))
     assert load_model(folder.weights("last")).config.class_names == ("cat", "dog")
     assert list(found["cats"].mask.per_class) == ["cat"]
@@ -203,16 +204,24 @@ def test_sets_of_different_classes_are_trained_as_one(config: Configs, out: Path
 
 def test_settings_reach_the_network(config: Configs) -> None:
     settings = config(norm="batch", attention_fusion="concatenate", class_agnostic_masks=False, max_detections=7)
-    made = configure(settings, ("a", "b"))
+    made = configure(settings, {"a": 3, "b": 9})
     assert (made.norm, made.attention_fusion, made.class_agnostic_masks) == ("batch", "concatenate", False)
     assert (made.max_detections, made.class_names, made.test_short_side) == (7, ("a", "b"), 64)
+    assert made.category_ids == (3, 9)
     assert made.test_long_side == round(64 * 640 / 384)
-    assert configure(config(long_side=70), ("a",)).test_long_side == 70
+    assert configure(config(long_side=70), {"a": 1}).test_long_side == 70
+
+
+def test_without_trained_weights_the_norm_is_one_that_learns_from_scratch(config: Configs) -> None:
+    assert configure(config(norm=None), {"a": 1}).norm == "group"
+    assert configure(config(norm="frozen"), {"a": 1}).norm == "frozen"
+    assert configure(config(norm=None, pretrained=True), {"a": 1}).norm == "frozen"
+    assert configure(config(norm=None, backbone_weights="x.safetensors"), {"a": 1}).norm == "frozen"
 
 
 def test_a_run_starts_from_given_backbone_weights(config: Configs, out: Path, tmp_path: Path) -> None:
     torch.manual_seed(5)
-    donor = build(configure(config(), ("other", "classes")))
+    donor = build(configure(config(norm="frozen"), {"other": 1, "classes": 2}))
     save_model(donor, tmp_path / "donor.safetensors")
     begun = start(config(backbone_weights=str(tmp_path / "donor.safetensors")), [FOUR], RunFolder(path=out))
     assert same(begun.model.backbone.state_dict(), donor.backbone.state_dict())

@@ -30,8 +30,8 @@ def test_cosine_by_hand() -> None:
 
 
 def test_steps_by_hand() -> None:
-    factors = [lr_factor(step, 90, "step", 0.0) for step in range(90)]
-    assert factors == pytest.approx([1.0] * 70 + [0.1] * 10 + [0.01] * 10)
+    factors = [lr_factor(step, 270, "step", 0.0) for step in range(270)]
+    assert factors == pytest.approx([1.0] * 210 + [0.1] * 40 + [0.01] * 20)
 
 
 @given(st.integers(1, 100_000), schedules, st.floats(0, 1))

@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from centermask.data.augment import Augmentation, Example, augment
 from centermask.data.sample import SampleSet
+from centermask.errors import UserError
 from centermask.size import Size, pad_size
 from centermask.structures import GroundTruth, ImageBatch
 
@@ -109,18 +110,44 @@ class BatchPlan:
 
 def load_epoch(
     training_set: TrainingSet, plan: BatchPlan, epoch: int, *, first_batch: int = 0, workers: int = 0
-) -> Iterable[Batch]:
-    """The batches of an epoch, prepared by workers, from ``first_batch`` on."""
-    return DataLoader(
-        training_set,
+) -> Iterator[Batch]:
+    """The batches of an epoch, prepared by workers, from ``first_batch`` on.
+
+    Raises:
+        UserError: a picture cannot be used.
+    """
+    loader: Iterable[Batch | UserError] = DataLoader(
+        _Careful(training_set),
         batch_sampler=EpochSampler(training_set, plan, epoch, first_batch),
-        collate_fn=collate,
+        collate_fn=_collate_or_fault,
         num_workers=workers,
         worker_init_fn=_start_worker,
         generator=torch.Generator(),  # its own: a resumed epoch draws no number that an uninterrupted one does not
         prefetch_factor=4 if workers else None,
         pin_memory=torch.cuda.is_available(),
     )
+    for batch in loader:
+        if isinstance(batch, UserError):
+            raise batch
+        yield batch
+
+
+class _Careful(Dataset["Example | UserError"]):
+    """A training set whose faults come back as values: raised in a worker, they would arrive as a traceback."""
+
+    def __init__(self, training_set: TrainingSet) -> None:
+        self.training_set = training_set
+
+    def __getitem__(self, draw: Draw) -> Example | UserError:
+        try:
+            return self.training_set[draw]
+        except UserError as error:
+            return error
+
+
+def _collate_or_fault(examples: Sequence[Example | UserError]) -> Batch | UserError:
+    fault = next((example for example in examples if isinstance(example, UserError)), None)
+    return fault or collate([example for example in examples if not isinstance(example, UserError)])
 
 
 def collate(examples: Sequence[Example]) -> Batch:

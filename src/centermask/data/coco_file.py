@@ -49,7 +49,7 @@ class EntryReader:
             first = ", ".join(repr(record.file_name) for record in missing[:3])
             raise UserError(
                 f"{folder}: {len(missing)} of the {len(records)} pictures of {self.source} are missing, first {first}; "
-                'name the folder in which they lie, or skip them (on_error="skip")'
+                "name the folder in which they lie, or skip them (--on-error skip)"
             )
         self.lines += [f"{self.source}: picture {item.id}: there is no file {str(item.path)!r}" for item in missing]
         gone = {record.id for record in missing}
@@ -59,7 +59,7 @@ class EntryReader:
         if kind == "categories":  # few, and every label hangs on them
             raise UserError(f"{line}; correct it")
         if self.on_error == "stop":
-            raise UserError(f'{line}; correct or remove it, or skip bad entries (on_error="skip")')
+            raise UserError(f"{line}; correct or remove it, or skip bad entries (--on-error skip)")
         self.lines.append(line)
 
 

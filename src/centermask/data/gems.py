@@ -1,6 +1,7 @@
 """A drawn data set of overlapping gemstones: nothing to download, as many pictures as wanted, exact masks."""
 
 import difflib
+import io
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -261,13 +262,18 @@ def write_gems(
 def _claim(out: Path) -> None:
     if out.exists() and not (out.is_dir() and not any(out.iterdir())):
         raise UserError(f"{out} already exists and is not an empty folder; name a new folder, or empty this one")
-    for name in ("train", "val", "annotations"):
-        (out / name).mkdir(parents=True)
+    try:
+        for name in ("train", "val", "annotations"):
+            (out / name).mkdir(parents=True)
+    except OSError as error:
+        raise UserError(f"{out}: cannot be made ({error.strerror}); name another folder") from None
 
 
 def _write_part(out: Path, part: str, gems: GemSet, done: int, on_progress: Callable[[int], None] | None) -> None:
     def keep(sample: Sample, record: GemRecord) -> None:
-        Image.fromarray(sample.image).save(out / part / record.file_name, quality=95)
+        coded = io.BytesIO()
+        Image.fromarray(sample.image).save(coded, format="JPEG", quality=95)
+        write_whole(out / part / record.file_name, coded.getvalue())
         if on_progress:
             on_progress(done + record.id)
 

@@ -45,8 +45,9 @@ def open_data(
     val_annotations: Path | None = None,
     images: Path | None = None,
     on_error: OnError = "stop",
+    evaluation_only: bool = False,
 ) -> DataSplit:
-    """Open a data argument.
+    """Open a data argument; ``evaluation_only`` leaves the training split closed where there is one for validation.
 
     Raises:
         UserError: it stands for nothing that can be read, or holds bad entries (see ``load_coco``).
@@ -57,7 +58,7 @@ def open_data(
     splits = find_splits(data, train_annotations=train_annotations, val_annotations=val_annotations, images=images)
     opened = {
         split: load_coco(source.annotations, source.images, on_error=on_error) if source else None
-        for split, source in (("train", splits.train), ("val", splits.val))
+        for split, source in (("train", None if evaluation_only and splits.val else splits.train), ("val", splits.val))
     }
     return DataSplit(name=Path(data.rpartition(":")[2] or data).name, **opened)
 
@@ -68,13 +69,21 @@ def skipped(split: DataSplit) -> list[str]:
     return [line for one in sets for line in one.findings.lines]
 
 
-def union_of_classes(sets: Sequence[SampleSet]) -> tuple[str, ...]:
-    """All class names of several sets, in the order in which they come.
+def union_of_classes(sets: Sequence[SampleSet]) -> dict[str, int]:
+    """All class names of several sets, in the order in which they come, with their category ids.
+
+    The ids are those of the sets as far as they agree on them; else they count from 1.
 
     Raises:
         UserError: there is none.
     """
-    names = tuple(dict.fromkeys(name for one in sets for name in one.class_names))
+    pairs = dict.fromkeys(pair for one in sets for pair in zip(one.class_names, _category_ids(one), strict=True))
+    names = dict.fromkeys(name for name, _ in pairs)
     if not names:
         raise UserError("the data annotates no class; give an annotation file with categories")
-    return names
+    agreed = len(pairs) == len(names) == len({category for _, category in pairs})
+    return dict(list(pairs)) if agreed else {name: i for i, name in enumerate(names, start=1)}
+
+
+def _category_ids(one: SampleSet) -> tuple[int, ...]:
+    return one.category_ids if isinstance(one, Evaluable) else tuple(range(1, len(one.class_names) + 1))

@@ -1,6 +1,7 @@
 """What a run tells: a live line on the terminal, metrics.jsonl and TensorBoard."""
 
 import json
+import math
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -67,7 +68,10 @@ class RunLog:
         """Write a line of metrics.jsonl, and its numbers to TensorBoard."""
         if self.metrics is None or self.board is None:
             return
-        strict = {name: None if value != value else value for name, value in values.items()}  # JSON knows no NaN
+        strict = {
+            name: None if isinstance(value, float) and not math.isfinite(value) else value
+            for name, value in values.items()
+        }  # JSON knows neither NaN nor infinity
         self.metrics.write(json.dumps(strict) + "\n")
         self.metrics.flush()
         for name, value in values.items():

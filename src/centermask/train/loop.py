@@ -6,12 +6,14 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from types import FrameType
 from typing import Any, cast
 
 import torch
 from accelerate import Accelerator
-from accelerate.utils import set_seed
+from accelerate.state import AcceleratorState
+from accelerate.utils import InitProcessGroupKwargs, set_seed
 from rich.console import Console
 from torch import nn
 from torch.optim import SGD, AdamW, Optimizer
@@ -35,6 +37,7 @@ from centermask.train.folder import RunFolder
 from centermask.train.log import RunLog
 from centermask.train.schedule import WEIGHT_DECAY, lr_factor, peak_lr
 
+EVALUATION_LIMIT = timedelta(hours=6)
 MOST_BAD_STEPS = 10
 """Losses in a row that are no numbers before a run gives up."""
 
@@ -52,6 +55,8 @@ class Progress:
     """Where a run stands."""
 
     step: int = 0
+    epochs: int = 0
+    """Finished, with their evaluation."""
     best: float = -1.0
     bad_steps: int = 0
 
@@ -109,13 +114,21 @@ def train(
     with RunLog(folder.path, run.steps, run.progress.step, console, active) as log, _stop_signals() as stopped:
         log.say(_opening(run, train_sets, val_sets))
         evaluations: dict[str, Evaluation] = {}
-        for epoch in range(run.progress.step // run.plan.batches, config.epochs):
-            _train_epoch(run, epoch, log, stopped)
+        for epoch in range(run.progress.epochs, config.epochs):
+            try:
+                _train_epoch(run, epoch, log, stopped)
+            except UserError:
+                _save(run)
+                raise
+            _save(run)
+            _leave_if(stopped)
             last = epoch + 1 == config.epochs
             due = config.evaluate_every and (epoch + 1) % config.evaluate_every == 0
             if val_sets and (last or due):
                 evaluations = _evaluate(run, val_sets, epoch + 1, log)
-            _save(run, float(epoch + 1))
+            run.progress.epochs = epoch + 1
+            _save(run)
+            _leave_if(stopped)
     return evaluations
 
 
@@ -127,8 +140,10 @@ def start(config: TrainConfig, train_sets: Sequence[SampleSet], folder: RunFolde
     """
     if not sum(len(one) for one in train_sets):
         raise UserError("the data has no training picture; give a folder with a train split, or --train-annotations")
+    if config.device == "cuda" and not torch.cuda.is_available():
+        raise UserError("no CUDA device is to be had; give --device cpu, or install torch for your GPU")
     set_seed(config.seed)
-    accelerator = Accelerator(mixed_precision=_precision(config), cpu=config.device == "cpu")
+    accelerator = _accelerator(config)
     model_config = configure(config, union_of_classes(train_sets))
     model = build(model_config, pretrained=config.pretrained)
     if config.backbone_weights:
@@ -153,11 +168,17 @@ def start(config: TrainConfig, train_sets: Sequence[SampleSet], folder: RunFolde
     )  # fmt: skip
 
 
-def configure(config: TrainConfig, class_names: tuple[str, ...]) -> ModelConfig:
-    """The network's configuration: the preset, with what the run says otherwise."""
-    base = preset(config.preset, class_names)
+def configure(config: TrainConfig, classes: Mapping[str, int]) -> ModelConfig:
+    """The network's configuration: the preset, with what the run says otherwise.
+
+    Frozen statistics of a backbone that was never trained would mean nothing: without trained weights the norm is group
+    norm, if none is asked for.
+    """
+    base = replace(preset(config.preset, tuple(classes)), category_ids=tuple(classes.values()))
     said = ("norm", "attention_fusion", "class_agnostic_masks", "max_detections")
     given = {name: value for name in said if (value := getattr(config, name)) is not None}
+    if not (config.norm or config.pretrained or config.backbone_weights):
+        given["norm"] = "group"
     long_side = config.long_side or round(config.short_side * base.test_long_side / base.test_short_side)
     return replace(base, test_short_side=config.short_side, test_long_side=long_side, **given)
 
@@ -186,10 +207,15 @@ def _train_epoch(run: Run, epoch: int, log: RunLog, stopped: list[int]) -> None:
             told |= {name: float(value) for name, value in losses._asdict().items()}
             told |= {"lr": lr, "grad_norm": grad_norm, "pictures_per_s": run.plan.batch / seconds}
             log.step(step, told, keep=keep)
-        if stopped:
-            _save(run, step / run.plan.batches)
-            raise Stopped(stopped[0])
+        if stopped and step % run.plan.batches:
+            _save(run)
+            _leave_if(stopped)
         began = time.monotonic()
+
+
+def _leave_if(stopped: list[int]) -> None:
+    if stopped:
+        raise Stopped(stopped[0])
 
 
 def _step(run: Run, batch: Batch) -> tuple[Losses, float, float]:
@@ -218,7 +244,7 @@ def _step(run: Run, batch: Batch) -> tuple[Losses, float, float]:
 def _count_bad_step(run: Run, losses: Losses) -> None:
     run.progress.bad_steps += 1
     if run.progress.bad_steps >= MOST_BAD_STEPS:
-        parts = ", ".join(f"{name} {float(value):.3g}" for name, value in losses._asdict().items())
+        parts = ", ".join(f"{name} {float(value.detach()):.3g}" for name, value in losses._asdict().items())
         raise UserError(
             f"the losses were no numbers {MOST_BAD_STEPS} steps in a row ({parts}); the steps were skipped; "
             "try a lower --lr, a longer --warmup or --precision fp32"
@@ -249,20 +275,22 @@ def _evaluate(run: Run, val_sets: Mapping[str, Evaluable], epoch: int, log: RunL
     return evaluations
 
 
-def _save(run: Run, epoch: float) -> None:
+def _save(run: Run) -> None:
     """Write weights for use and the state for resuming; the state last, so that it never runs ahead of the weights."""
     if not run.accelerator.is_main_process:
         return
-    run.folder.save_weights("last", run.usable_model, {"epoch": epoch})
+    run.folder.save_weights("last", run.usable_model, {"epoch": run.progress.step / run.plan.batches})
     run.folder.save_state(
         {
             "step": run.progress.step,
+            "epochs": run.progress.epochs,
             "best": run.progress.best,
             "class_names": list(run.model.config.class_names),
             "model": run.model.state_dict(),
             "average": run.average.state_dict() if run.average else None,
             "optimizer": run.optimizer.state_dict(),
             "random": torch.get_rng_state(),
+            "random_cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
         }
     )
 
@@ -282,7 +310,9 @@ def _restore(run: Run) -> None:
             f"{run.folder.state} is of another network or optimiser; resume with the same settings"
         ) from error
     torch.set_rng_state(state["random"])
-    run.progress.step, run.progress.best = state["step"], state["best"]
+    if len(state["random_cuda"]) == torch.cuda.device_count() > 0:
+        torch.cuda.set_rng_state_all(state["random_cuda"])
+    run.progress = Progress(step=state["step"], epochs=state["epochs"], best=state["best"])
 
 
 def _optimizer(config: TrainConfig, model: nn.Module) -> Optimizer:
@@ -298,6 +328,13 @@ def _optimizer(config: TrainConfig, model: nn.Module) -> Optimizer:
             return AdamW(groups, lr=1.0)
         case "sgd":
             return SGD(groups, lr=1.0, momentum=0.9)
+
+
+def _accelerator(config: TrainConfig) -> Accelerator:
+    AcceleratorState._reset_state(reset_partial_state=True)  # a run before this one may have been of another precision
+    # Only one process evaluates: the others must wait for it longer than a collective usually may take.
+    patience = InitProcessGroupKwargs(timeout=EVALUATION_LIMIT)
+    return Accelerator(mixed_precision=_precision(config), cpu=config.device == "cpu", kwargs_handlers=[patience])
 
 
 def _precision(config: TrainConfig) -> str:
@@ -316,8 +353,11 @@ def _opening(run: Run, train_sets: Sequence[SampleSet], val_sets: Mapping[str, E
     parameters = sum(value.numel() for value in run.model.parameters())
     pictures = " + ".join(str(len(one)) for one in train_sets)
     val = ", ".join(f"{name} {len(one)}" for name, one in val_sets.items()) or "nothing"
+    scratch = not (run.config.pretrained or run.config.backbone_weights)
+    start = " from scratch (--pretrained or --backbone-weights learn far more from few pictures)" if scratch else ""
     return (
-        f"{run.config.preset}: {parameters / 1e6:.2f} M parameters, classes {', '.join(run.model.config.class_names)}; "
+        f"{run.config.preset}: {parameters / 1e6:.2f} M parameters, "
+        f"classes {', '.join(run.model.config.class_names)}{start}; "
         f"{pictures} pictures, {run.plan.batches} steps an epoch of {run.plan.batch}, {run.steps} in all; "
         f"on {run.accelerator.device}, peak learning rate {run.peak_lr:.2g}; validates on {val}"
     )

@@ -8,7 +8,8 @@ REFERENCE_BATCH = 16
 PEAK_LR: dict[Optimizer, float] = {"adamw": 4e-4, "sgd": 0.01}
 """For a batch of 16 (SGD: spec 5.1)."""
 WEIGHT_DECAY: dict[Optimizer, float] = {"adamw": 0.05, "sgd": 1e-4}
-STEP_SHARES = (7 / 9, 8 / 9)
+STEP_SHARES = (7 / 9, 25 / 27)
+"""Of the run: the published 3x schedule, 210,000 and 250,000 of 270,000 steps."""
 MAX_WARMUP = 1000
 
 

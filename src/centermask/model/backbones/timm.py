@@ -4,12 +4,15 @@ import difflib
 from typing import Any
 
 import timm
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from centermask.errors import UserError
 
 STRIDES = (8, 16, 32)
+PROBE = (64, 96)
+"""Height and width of the picture that tells whether a model can be used."""
 
 
 class TimmBackbone(nn.Module):
@@ -28,6 +31,23 @@ class TimmBackbone(nn.Module):
         self.network = _create(name, pretrained, _stride_indices(name))
         info: Any = self.network.feature_info
         self.channels: tuple[int, int, int] = tuple(info.channels())
+        self._probe(name)
+
+    @torch.no_grad()
+    def _probe(self, name: str) -> None:
+        """Refuse models that want one size of picture, or give their features in another order."""
+        training = self.network.training
+        try:
+            shapes = [feature.shape[1:] for feature in self.network.eval()(torch.zeros(1, 3, *PROBE))]
+        except (RuntimeError, AssertionError, ValueError) as error:
+            raise UserError(f"timm's '{name}' does not take pictures of any size ({error}); choose another") from error
+        wanted = [
+            (width, PROBE[0] // stride, PROBE[1] // stride)
+            for width, stride in zip(self.channels, STRIDES, strict=True)
+        ]
+        if [tuple(shape) for shape in shapes] != wanted:
+            raise UserError(f"timm's '{name}' gives features of shapes {shapes}, not {wanted}; choose another")
+        self.network.train(training)
 
     def forward(self, pixels: Float[Tensor, "images 3 height width"]) -> list[Tensor]:
         """C3, C4, C5."""

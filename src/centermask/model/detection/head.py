@@ -48,5 +48,7 @@ class DetectionHead(nn.Module):
 def _tower(channels: int, convs: int) -> nn.Sequential:
     layers: list[nn.Module] = []
     for _ in range(convs):
-        layers += [nn.Conv2d(channels, channels, 3, padding=1), nn.GroupNorm(32, channels), nn.ReLU(inplace=True)]
+        # At least two channels a group: on a level of one cell, a single value would have no deviation.
+        norm = nn.GroupNorm(min(32, channels // 2), channels)
+        layers += [nn.Conv2d(channels, channels, 3, padding=1), norm, nn.ReLU(inplace=True)]
     return nn.Sequential(*layers)

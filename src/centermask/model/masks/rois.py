@@ -50,8 +50,13 @@ def pool_rois(
     rois: RoIs,
     levels: Int64[Tensor, " rois"],
 ) -> Float[Tensor, "rois channels 14 14"]:
-    """RoIAlign (aligned, adaptive sampling) of each RoI on its own level."""
-    indexed = torch.cat([rois.images[:, None].to(rois.boxes), rois.boxes], dim=1)
+    """RoIAlign (aligned, adaptive sampling) of each RoI on its own level.
+
+    A box may reach over its image; one that reaches further than the image is large, as only an untrained or diverged
+    network predicts, is cut there, because the work grows with its area.
+    """
+    reach = max(pyramid[0].shape[2:]) * strides[0]
+    indexed = torch.cat([rois.images[:, None].to(rois.boxes), rois.boxes.clamp(-reach, 2 * reach)], dim=1)
     crops = pyramid[0].new_zeros(len(indexed), pyramid[0].shape[1], POOLED_SIDE, POOLED_SIDE, dtype=torch.float32)
     for level, (features, stride) in enumerate(zip(pyramid, strides, strict=True)):
         own = (levels == level).nonzero().squeeze(1)

@@ -48,7 +48,7 @@ def _mask_targets(
     crops, shares = [np.zeros((0, MASK_SIDE, MASK_SIDE), dtype=bool)], []
     for (boxes, objects), truth in zip(chosen, truths, strict=True):
         masks = [truth.masks[i] for i in objects.tolist()]
-        frames = boxes.double().cpu().numpy()
+        frames = boxes.cpu().double().numpy()
         crops.append(crop(masks, frames, MASK_SIDE))
         shares += [share_inside(mask, frame) for mask, frame in zip(masks, frames, strict=True)]
     return torch.from_numpy(np.concatenate(crops)).float(), torch.tensor(shares, dtype=torch.float32)
