@@ -270,7 +270,7 @@ def test_a_bad_segmentation_is_refused_by_its_id(folder, claim, segmentation):
     message = refusal(folder, changed("annotations", 0, segmentation=segmentation))
     assert "set.json: annotation 11: " in message
     assert claim in message
-    assert message.endswith('; correct or remove it, or skip bad entries (--on-error skip)')
+    assert message.endswith("; correct or remove it, or skip bad entries (--on-error skip)")
 
 
 @pytest.mark.parametrize(
