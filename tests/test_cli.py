@@ -87,7 +87,9 @@ def trained(gems: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def eager(trained: Path) -> Path:
     """Weights that find something everywhere."""
     model = load_model(trained / "last.safetensors")
-    torch.nn.init.constant_(model.detection_head.class_logits.bias, 0.5)
+    for conv, bias in ((model.detection_head.class_logits, 0.5), (model.detection_head.ltrb, 3.0)):
+        torch.nn.init.zeros_(conv.weight)
+        torch.nn.init.constant_(conv.bias, bias)
     save_model(model, trained / "eager.safetensors")
     return trained / "eager.safetensors"
 
@@ -277,12 +279,21 @@ def test_predict_writes_the_records_that_others_rely_on(
     assert "5 found" in said.out
 
 
-@pytest.mark.parametrize("extra", [["--no-resize"], ["--short-side", "48"], ["--score-threshold", "1"]])
-def test_predict_has_its_switches(command: Command, eager: Path, photo: Path, extra: list[str], tmp_path: Path) -> None:
-    said = command("predict", photo, "--weights", eager, "--device", "cpu", "--json", tmp_path / "p.json", *extra)
+@pytest.mark.parametrize(
+    ("switches", "finds"),
+    [
+        (["--score-threshold", "0", "--no-resize"], True),
+        (["--score-threshold", "0", "--short-side", "48"], True),
+        (["--score-threshold", "1"], False),
+    ],
+)
+def test_predict_has_its_switches(
+    command: Command, eager: Path, photo: Path, switches: list[str], finds: bool, tmp_path: Path
+) -> None:
+    said = command("predict", photo, "--weights", eager, "--device", "cpu", "--json", tmp_path / "p.json", *switches)
     assert said.code == 0, said.errors
     (record,) = json.loads((tmp_path / "p.json").read_text())
-    assert bool(record["instances"]) == ("1" not in extra)
+    assert bool(record["instances"]) == finds
 
 
 def test_a_picture_named_twice_is_done_once(command: Command, trained: Path, photo: Path, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ The one file that imports lazily: ``--help`` must not wait for torch.
 """
 
 import json
+import os
 import re
 import sys
 from collections.abc import Sequence
@@ -320,6 +321,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except UserError as error:
         print(f"centermask: {error}", file=sys.stderr)
         sys.exit(FAILED)
+    except BrokenPipeError:  # whoever read the output has gone: `centermask predict ... | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)
     except KeyboardInterrupt:
         print("centermask: interrupted", file=sys.stderr)
         sys.exit(130)

@@ -34,6 +34,8 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
             os.fsync(file.fileno())
         Path(aside).chmod(0o644)
         Path(aside).replace(path)
+    except BrokenPipeError:  # of something that the block prints to, not of this file
+        raise
     except OSError as error:
         raise UserError(
             f"{path}: cannot be written ({error.strerror}); free some space or choose another place"

@@ -83,13 +83,13 @@ class Repeated:
 
 @pytest.mark.slow
 def test_two_pictures_of_gems_are_memorised(out: Path, config: Configs) -> None:
-    gems = GemSet(images=2, recipe=GemRecipe(size=Size(128, 128), stones=(4, 6), radius=(40.0, 70.0)))
+    gems = GemSet(images=2, recipe=GemRecipe(size=Size(96, 96), stones=(4, 6), radius=(40.0, 70.0)))
     drawn = PictureSet([gems[0], gems[1]], gems.class_names)
-    settings = config(preset="centermask-nano", epochs=1, short_side=128, min_short_side=128, flip=0.0,
-                      color_jitter=0.0, lr=1e-2, weight_decay=0.0, warmup=0.1, ema=0.9)  # fmt: skip
+    settings = config(preset="centermask-nano", epochs=1, short_side=96, min_short_side=96, flip=0.0,
+                      color_jitter=0.0, lr=6e-3, weight_decay=0.0, warmup=0.1, ema=0.9)  # fmt: skip
     folder = RunFolder(path=out)
     folder.open(settings, ["gems:"], resume=False)
-    found = train(settings, [Repeated(drawn, 120)], {"gems": gems}, folder, console=Console(file=StringIO()))
+    found = train(settings, [Repeated(drawn, 90)], {"gems": gems}, folder, console=Console(file=StringIO()))
     assert found["gems"].mask.ap50 > 0.9
     assert found["gems"].box.ap50 > 0.9
 
@@ -223,7 +223,9 @@ def test_a_run_starts_from_given_backbone_weights(config: Configs, out: Path, tm
     torch.manual_seed(5)
     donor = build(configure(config(norm="frozen"), {"other": 1, "classes": 2}))
     save_model(donor, tmp_path / "donor.safetensors")
-    begun = start(config(backbone_weights=str(tmp_path / "donor.safetensors")), [FOUR], RunFolder(path=out))
+    begun = start(
+        config(norm="frozen", backbone_weights=str(tmp_path / "donor.safetensors")), [FOUR], RunFolder(path=out)
+    )
     assert same(begun.model.backbone.state_dict(), donor.backbone.state_dict())
     assert begun.average is not None
     assert same(begun.average.module.backbone.state_dict(), donor.backbone.state_dict())

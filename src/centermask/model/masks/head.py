@@ -10,12 +10,16 @@ from centermask.model.layers import init_he, init_normal
 
 
 class SpatialAttention(nn.Module):
-    """Where to look: mean and maximum over channels, a 3×3 convolution, a sigmoid (paper eq. 3)."""
+    """Where to look: mean and maximum over channels, a 3×3 convolution, a sigmoid (paper eq. 3).
+
+    Its kernel starts near zero, so that every cell begins with the weight one half. The published start (He's) meets
+    features of any size, saturates the sigmoid at once and stays there: the attention then learns nothing.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self.conv = nn.Conv2d(2, 1, 3, padding=1, bias=False)
-        init_he(self.conv)
+        init_normal(self.conv, std=0.001)
 
     def forward(self, x: Float[Tensor, "rois channels side side"]) -> Float[Tensor, "rois 1 side side"]:
         """A weight in (0, 1) for each cell."""
