@@ -32,8 +32,8 @@ class RunLog:
         self.board = SummaryWriter(str(folder)) if active else None
         self.live = active and console.is_terminal
         self.progress = Progress(
-            TextColumn("[bold]{task.description}"), BarColumn(), MofNCompleteColumn(),
-            TextColumn("{task.fields[told]}"), TimeRemainingColumn(), console=console, disable=not self.live,
+            BarColumn(bar_width=12), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.fields[told]}"),
+            console=console, disable=not self.live,
         )  # fmt: skip
         self.task: TaskID = self.progress.add_task("train", total=steps, completed=first_step, told="")
         self.first_step, self.began, self.last_told = first_step, time.monotonic(), 0.0
@@ -52,8 +52,10 @@ class RunLog:
 
     def step(self, step: int, told: Mapping[str, float], *, keep: bool) -> None:
         """Tell how a step went; ``keep`` writes it down too."""
-        line = " ".join(f"{name} {value:.3g}" for name, value in told.items() if name not in ("epoch", "lr"))
-        self.progress.update(self.task, completed=step, told=line)
+        words = [f"{name} {value:.3g}" for name, value in told.items() if name not in ("epoch", "lr")]
+        line = " ".join(words)
+        # Three lines beside the bar, so that all of it fits a terminal of 80 columns.
+        self.progress.update(self.task, completed=step, told="\n".join(" ".join(words[i : i + 3]) for i in (0, 3, 6)))
         if self.active and not self.live and time.monotonic() - self.last_told > SILENT_SECONDS:
             self.last_told = time.monotonic()
             self.console.print(
