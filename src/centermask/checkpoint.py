@@ -37,7 +37,7 @@ def save_model(
     Raises:
         UserError: the file cannot be written.
     """
-    tensors = {key: _stored(value, half) for key, value in model.state_dict().items() if not _counter(key)}
+    tensors = {key: _stored(value, half) for key, value in model.state_dict().items() if not is_counter(key)}
     save_tensors(tensors, path, {"kind": "model", "config": model.config.to_dict(), "notes": dict(notes or {})})
 
 
@@ -58,7 +58,7 @@ def load_model(path: str | Path) -> CenterMask:
 
 def save_backbone(tensors: Mapping[str, Tensor], path: str | Path, backbone: str) -> None:
     """Write the weights of a backbone alone."""
-    kept = {key: _stored(value, half=False) for key, value in tensors.items() if not _counter(key)}
+    kept = {key: _stored(value, half=False) for key, value in tensors.items() if not is_counter(key)}
     save_tensors(kept, path, {"kind": "backbone", "backbone": backbone})
 
 
@@ -86,7 +86,7 @@ def load_strictly(module: nn.Module, tensors: Mapping[str, Tensor], origin: str)
     Raises:
         UserError: at least one is missing, unexpected, or of another shape; the first ones are named.
     """
-    wanted = {key: value for key, value in module.state_dict().items() if not _counter(key)}
+    wanted = {key: value for key, value in module.state_dict().items() if not is_counter(key)}
     faults = [
         *(f"{key} is missing" for key in wanted if key not in tensors),
         *(f"{key} is unexpected" for key in tensors if key not in wanted),
@@ -155,5 +155,6 @@ def _stored(tensor: Tensor, half: bool) -> Tensor:
     return small if small.isfinite().all() else kept  # some variances are too large for 16 bits
 
 
-def _counter(name: str) -> bool:
+def is_counter(name: str) -> bool:
+    """Whether a tensor only counts the batches that a norm has seen: no file needs it."""
     return name.endswith("num_batches_tracked")

@@ -369,20 +369,16 @@ def _number(value: object) -> object:
 
 def _flags(settings: TrainConfig) -> list[str]:
     """Settings as the flags that say the same, as far as they differ from the defaults."""
-    flags = []
+    flags, defaults = [], TrainConfig().to_dict()
     for key, value in settings.to_dict().items():
-        if value == getattr(TrainConfig(), key) or value == list(_as_tuple(getattr(TrainConfig(), key))):
-            continue
         name = key.replace("_", "-")
-        if isinstance(getattr(TrainConfig(), key), bool):
+        if value == defaults[key]:
+            continue
+        if isinstance(defaults[key], bool):
             flags.append(f"--{name}" if value else f"--no-{name}")
         else:
-            flags += [f"--{name}", *(str(one) for one in _as_tuple(value))]
+            flags += [f"--{name}", *(str(one) for one in (value if isinstance(value, list) else [value]))]
     return flags
-
-
-def _as_tuple(value: object) -> tuple[object, ...]:
-    return tuple(value) if isinstance(value, list | tuple) else (value,)
 
 
 def _value_after(flag: str, arguments: list[str]) -> str | None:

@@ -84,7 +84,7 @@ class ModelConfig:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as JSON and YAML know them; the inverse of ``from_dict``."""
-        return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
+        return _plain(self)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "ModelConfig":
@@ -94,6 +94,10 @@ class ModelConfig:
             UserError: a key is unknown (the nearest known one is named) or a value is out of its range.
         """
         return cls(**_fitting(values, cls, "the model's configuration"))
+
+
+def _plain(config: "ModelConfig | TrainConfig") -> dict[str, Any]:
+    return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(config).items()}
 
 
 def check_keys(given: Iterable[str], known: list[str], where: str) -> None:
@@ -254,9 +258,14 @@ class TrainConfig:
         _require(self.long_side is None or self.long_side >= self.short_side, "long_side must not be below short_side")
         _require(not (self.pretrained and self.backbone_weights), "give either pretrained or backbone_weights")
 
+    @property
+    def from_scratch(self) -> bool:
+        """Whether the backbone starts without trained weights."""
+        return not (self.pretrained or self.backbone_weights)
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as YAML knows them; the inverse of ``from_dict``."""
-        return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
+        return _plain(self)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any], where: str = "the training configuration") -> "TrainConfig":

@@ -14,6 +14,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from centermask.checkpoint import is_counter
 from centermask.config import ModelConfig
 from centermask.errors import UserError
 from centermask.model.backbones.vovnet import VOVNETS
@@ -93,7 +94,7 @@ def from_published(tensors: Mapping[str, Tensor], config: ModelConfig, origin: s
     expected = {name for names in sources.values() for name in names}
     mismatch = Mismatch(
         missing=tuple(sorted(expected - tensors.keys())),
-        unexpected=tuple(sorted(key for key in tensors.keys() - expected - set(IGNORED) if not _counter(key))),
+        unexpected=tuple(sorted(key for key in tensors.keys() - expected - set(IGNORED) if not is_counter(key))),
         misshapen=tuple(_misshapen(tensors, wanted, sources)),
     )
     if mismatch:
@@ -105,7 +106,7 @@ def from_published(tensors: Mapping[str, Tensor], config: ModelConfig, origin: s
     state = {ours: _fetch(tensors, names, wanted[ours]) for ours, names in sources.items()}
     first = next(name for name in state if name.startswith("backbone."))
     state[first] = state[first].flip(1)  # they take BGR, we take RGB
-    counters = {key: value for key, value in wanted.items() if _counter(key)}
+    counters = {key: value for key, value in wanted.items() if is_counter(key)}
     model.load_state_dict({**state, **counters})
     return model
 
@@ -120,10 +121,10 @@ def published_names(model: CenterMask) -> dict[str, tuple[str, ...]]:
     for ours in model.state_dict():
         if ours == LEVEL_SCALES:
             names[ours] = tuple(f"proposal_generator.fcos_head.scales.{i}.scale" for i in range(5))
-        elif ours.startswith("backbone.") and not _counter(ours):
+        elif ours.startswith("backbone.") and not is_counter(ours):
             inside = backbone_key(ours.removeprefix("backbone."), model.config.backbone)
             names[ours] = (f"{_FEATURES}.{inside}",)
-        elif not _counter(ours):
+        elif not is_counter(ours):
             names[ours] = (_head_key(ours),)
     return names
 
@@ -186,7 +187,7 @@ def import_backbone(path: Path, backbone: str, *, bgr: bool = False) -> dict[str
                for key, value in read_pickle(path).items()}  # fmt: skip
     found, missing = {}, []
     for ours, like in build(replace(ModelConfig(), backbone=backbone)).backbone.state_dict().items():
-        if _counter(ours):
+        if is_counter(ours):
             found[ours] = like
             continue
         source = next((tensors[key] for key in _spellings(ours, backbone) if key in tensors), None)
@@ -226,10 +227,6 @@ def _misshapen(
             if name in tensors and tensors[name].shape != shape
         ]
     return wrong
-
-
-def _counter(name: str) -> bool:
-    return name.endswith("num_batches_tracked")
 
 
 def _head_key(ours: str) -> str:

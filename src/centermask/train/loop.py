@@ -120,16 +120,21 @@ def train(
             except UserError:
                 _save(run)
                 raise
+            evaluate = bool(val_sets) and _is_due(config, epoch + 1)
+            run.progress.epochs = epoch if evaluate else epoch + 1
             _save(run)
             _leave_if(stopped)
-            last = epoch + 1 == config.epochs
-            due = config.evaluate_every and (epoch + 1) % config.evaluate_every == 0
-            if val_sets and (last or due):
+            if evaluate:
                 evaluations = _evaluate(run, val_sets, epoch + 1, log)
-            run.progress.epochs = epoch + 1
-            _save(run)
-            _leave_if(stopped)
+                run.progress.epochs = epoch + 1
+                _save(run)
+                _leave_if(stopped)
     return evaluations
+
+
+def _is_due(config: TrainConfig, epochs: int) -> bool:
+    """Whether the run is evaluated after so many epochs."""
+    return epochs == config.epochs or (config.evaluate_every > 0 and epochs % config.evaluate_every == 0)
 
 
 def start(config: TrainConfig, train_sets: Sequence[SampleSet], folder: RunFolder) -> Run:
@@ -177,7 +182,7 @@ def configure(config: TrainConfig, classes: Mapping[str, int]) -> ModelConfig:
     base = replace(preset(config.preset, tuple(classes)), category_ids=tuple(classes.values()))
     said = ("norm", "attention_fusion", "class_agnostic_masks", "max_detections")
     given = {name: value for name in said if (value := getattr(config, name)) is not None}
-    if not (config.norm or config.pretrained or config.backbone_weights):
+    if config.from_scratch and not config.norm:
         given["norm"] = "group"
     long_side = config.long_side or round(config.short_side * base.test_long_side / base.test_short_side)
     return replace(base, test_short_side=config.short_side, test_long_side=long_side, **given)
@@ -353,8 +358,8 @@ def _opening(run: Run, train_sets: Sequence[SampleSet], val_sets: Mapping[str, E
     parameters = sum(value.numel() for value in run.model.parameters())
     pictures = " + ".join(str(len(one)) for one in train_sets)
     val = ", ".join(f"{name} {len(one)}" for name, one in val_sets.items()) or "nothing"
-    scratch = not (run.config.pretrained or run.config.backbone_weights)
-    start = " from scratch (--pretrained or --backbone-weights learn far more from few pictures)" if scratch else ""
+    advice = " from scratch (--pretrained or --backbone-weights learn far more from few pictures)"
+    start = advice if run.config.from_scratch else ""
     return (
         f"{run.config.preset}: {parameters / 1e6:.2f} M parameters, "
         f"classes {', '.join(run.model.config.class_names)}{start}; "
