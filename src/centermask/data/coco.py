@@ -102,16 +102,24 @@ class CocoSet:
 def load_coco(annotations: Path, images: Path, *, on_error: OnError = "stop") -> CocoSet:
     """Read and check a COCO file whose pictures lie in the folder ``images``; the pictures are only looked for.
 
+    Raises:
+        UserError: the file cannot be read or is not JSON; or see ``check_coco``.
+    """
+    return check_coco(read_json(annotations), annotations, images, on_error=on_error)
+
+
+def check_coco(content: dict[str, object], source: Path, images: Path, *, on_error: OnError = "stop") -> CocoSet:
+    """Check the content of a COCO file, or what another format says in COCO's words; ``source`` is named in messages.
+
     With ``on_error="skip"``, pictures and annotations that cannot be used are left out and told in ``findings``: a
     picture takes its annotations with it, but stays if only annotations are bad. The categories are few and every label
     hangs on them, so they must always be right.
 
     Raises:
-        UserError: the file cannot be read, is not JSON, or not of COCO's form; no picture is left; or, with
-            ``on_error="stop"``, the first bad entry or all missing pictures.
+        UserError: the content is not of COCO's form; no picture is left; or, with ``on_error="stop"``, the first bad
+            entry or all missing pictures.
     """
-    content = read_json(annotations)
-    reader = EntryReader(annotations, on_error)
+    reader = EntryReader(source, on_error)
     categories = _read_categories(content, reader)
     labels = {category.id: label for label, category in enumerate(categories)}
     records = _read_records(content, images, reader)
@@ -120,7 +128,7 @@ def load_coco(annotations: Path, images: Path, *, on_error: OnError = "stop") ->
     objects = reader.entries(content, "annotations", lambda entry: parse_object(entry, known, labels))
     lines = tuple(reader.lines)
     return CocoSet(
-        annotations=annotations,
+        annotations=source,
         categories=categories,
         records=tuple(records),
         objects=_by_record(records, objects),

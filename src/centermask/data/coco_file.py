@@ -13,6 +13,9 @@ OnError = Literal["stop", "skip"]
 
 _Parsed = TypeVar("_Parsed", Category, CocoImage, CocoObject)
 
+ORIGIN = "origin"
+"""Key of an entry that was read from another format: where it stood there, such as ``labels/a.txt line 3``."""
+
 _SINGULAR = {"categories": "category", "images": "picture", "annotations": "annotation"}
 
 
@@ -84,7 +87,9 @@ def read_json(path: Path) -> dict[str, object]:
 
 
 def _title(kind: str, entry: object, place: int) -> str:
-    """The name of an entry in a message: by its id, or by its place in the list."""
+    """The name of an entry in a message: by where it stood in another format, by its id, or by its place in the list."""
+    if isinstance(entry, dict) and isinstance(entry.get(ORIGIN), str):
+        return str(entry[ORIGIN])
     identity = entry.get("id") if isinstance(entry, dict) else None
     if type(identity) is int and abs(identity) < 10**20:
         return f"{_SINGULAR[kind]} {identity}"
