@@ -87,7 +87,7 @@ def read_json(path: Path) -> dict[str, object]:
 
 
 def _title(kind: str, entry: object, place: int) -> str:
-    """The name of an entry in a message: by where it stood in another format, by its id, or by its place in the list."""
+    """The name of an entry in a message: where it stood in another format, its id, or its place in the list."""
     if isinstance(entry, dict) and isinstance(entry.get(ORIGIN), str):
         return str(entry[ORIGIN])
     identity = entry.get("id") if isinstance(entry, dict) else None
