@@ -1,8 +1,28 @@
-"""COCO box and mask AP and recall: a predictor's answers to a set, measured and printed."""
+"""A predictor's answers to a set, measured: COCO box and mask AP and recall, where it errs, and two runs compared."""
 
+from centermask.evaluate.analyse import analyse
+from centermask.evaluate.analysis import Analysis
 from centermask.evaluate.coco_ap import evaluate_predictions
+from centermask.evaluate.compare import ComparedScore, Comparison, Interval, compare
+from centermask.evaluate.results import Results, merge_shards
 from centermask.evaluate.run import predict_set
 from centermask.evaluate.scores import ClassScores, Evaluation, Scores
-from centermask.evaluate.table import format_table
+from centermask.evaluate.table import format_comparison, format_table
 
-__all__ = ["ClassScores", "Evaluation", "Scores", "evaluate_predictions", "format_table", "predict_set"]
+__all__ = [
+    "Analysis",
+    "ClassScores",
+    "ComparedScore",
+    "Comparison",
+    "Evaluation",
+    "Interval",
+    "Results",
+    "Scores",
+    "analyse",
+    "compare",
+    "evaluate_predictions",
+    "format_comparison",
+    "format_table",
+    "merge_shards",
+    "predict_set",
+]

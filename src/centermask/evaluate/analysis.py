@@ -3,8 +3,11 @@
 All of it is plain values, so that a report can be written from a file. Masks are compared, not boxes.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
+
+from centermask.evaluate.plain import from_plain, to_plain
 
 ErrorKind = Literal["missed", "false", "duplicate", "class", "mask", "class and mask"]
 """After TIDE (Bolya et al., ECCV 2020), with masks for boxes: a true object nothing found; a prediction on nothing; a
@@ -101,3 +104,14 @@ class Analysis:
     costs: tuple[ErrorCost, ...]
     cases: tuple[ErrorCase, ...]
     """The worst of each kind."""
+
+    def to_json(self) -> dict[str, Any]:
+        """The same tree as plain JSON values, fields by their names; NaN becomes ``None``."""
+        plain: dict[str, Any] = to_plain(self)
+        return plain
+
+    @classmethod
+    def from_json(cls, plain: Mapping[str, Any]) -> "Analysis":
+        """The inverse of ``to_json``."""
+        analysis: Analysis = from_plain(cls, plain)
+        return analysis

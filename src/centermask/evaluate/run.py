@@ -6,6 +6,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 
 from centermask.errors import UserError
+from centermask.evaluate.results import PictureResults, Results
 
 
 @runtime_checkable
@@ -67,26 +68,34 @@ class CocoSet(Protocol):
 
 
 def predict_set(
-    predictor: ImagePredictor, coco_set: CocoSet, *, on_progress: Callable[[int, int], object] | None = None
-) -> list[dict[str, Any]]:
+    predictor: ImagePredictor,
+    coco_set: CocoSet,
+    *,
+    on_progress: Callable[[int, int], object] | None = None,
+    indices: Sequence[int] | None = None,
+) -> Results:
     """Predict one picture after the other and collect what is found as COCO results, masks run-length coded.
 
     Classes are matched by name: what is found of a class that the set does not annotate is left out.
 
     Args:
         on_progress: called after each picture with the number of pictures done and the number of all.
+        indices: predict only these pictures of the set. Process r of n takes ``range(r, len(coco_set), n)``;
+            ``merge_shards`` puts the parts together.
 
     Raises:
         UserError: predictor and set have no class name in common.
     """
     categories = _shared_categories(predictor.class_names, coco_set)
-    rows: list[dict[str, Any]] = []
-    for index in range(len(coco_set)):
+    chosen = range(len(coco_set)) if indices is None else indices
+    pictures = []
+    for done, index in enumerate(chosen, start=1):
         answer = predictor(coco_set[index].image).to_coco()
-        rows += _result_rows(answer["instances"], coco_set.records[index].id, categories)
+        rows = _shared_rows(answer["instances"], categories)
+        pictures.append(PictureResults.of(index, coco_set.records[index].id, rows))
         if on_progress is not None:
-            on_progress(index + 1, len(coco_set))
-    return rows
+            on_progress(done, len(chosen))
+    return Results(pictures)
 
 
 def _shared_categories(class_names: tuple[str, ...], coco_set: CocoSet) -> dict[str, int]:
@@ -101,18 +110,10 @@ def _shared_categories(class_names: tuple[str, ...], coco_set: CocoSet) -> dict[
     return shared
 
 
-def _result_rows(
-    instances: Sequence[Mapping[str, Any]], image_id: int, categories: Mapping[str, int]
-) -> list[dict[str, Any]]:
+def _shared_rows(instances: Sequence[Mapping[str, Any]], categories: Mapping[str, int]) -> list[dict[str, Any]]:
+    """What is found of the classes that both know, with the set's category ids."""
     return [
-        {
-            "image_id": image_id,
-            "category_id": categories[instance["category_name"]],
-            "bbox": instance["bbox"],
-            "score": instance["score"],
-            "box_score": instance["box_score"],
-            "segmentation": instance["segmentation"],
-        }
+        {**instance, "category_id": categories[instance["category_name"]]}
         for instance in instances
         if instance["category_name"] in categories
     ]

@@ -3,9 +3,10 @@
 All numbers lie in [0, 1]; one that no true object defines (no large object, say) is NaN here and ``null`` in JSON.
 """
 
-import math
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
+
+from centermask.evaluate.plain import to_plain
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,15 +62,5 @@ class Evaluation:
 
     def to_json(self) -> dict[str, Any]:
         """The same tree as plain JSON values, fields by their names; NaN becomes ``None``."""
-        plain: dict[str, Any] = _without_nan(asdict(self))
+        plain: dict[str, Any] = to_plain(self)
         return plain
-
-
-def _without_nan(value: Any) -> Any:
-    match value:
-        case dict():
-            return {key: _without_nan(item) for key, item in value.items()}
-        case float() if math.isnan(value):
-            return None
-        case _:
-            return value

@@ -1,4 +1,4 @@
-"""An evaluation as a table for the terminal, 80 columns wide."""
+"""An evaluation, or a comparison of two, as a table for the terminal, 80 columns wide."""
 
 import math
 from collections.abc import Iterable
@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from rich.table import Table
 from rich.text import Text
 
+from centermask.evaluate.compare import Comparison, Interval
 from centermask.evaluate.scores import Evaluation, Scores
 
 MAX_CLASSES = 30
@@ -19,6 +20,24 @@ def format_table(evaluation: Evaluation) -> Table:
         page.add_row()
         page.add_row(_classes(evaluation))
     return page
+
+
+def format_comparison(comparison: Comparison) -> Table:
+    """Each score of both, and their difference, with 95 % intervals; a star where the interval leaves zero out."""
+    title = f"{comparison.images} images, {comparison.instances} instances, {comparison.resamples} resamples"
+    table = _table(title, [""], ["A", "95 %", "B", "95 %", "B − A", "95 %", ""])
+    for score in comparison.scores:
+        certain = "*" if score.difference.excludes_zero else ""
+        numbers = [*_with_range(score.a), *_with_range(score.b), *_with_range(score.difference, sign="+")]
+        table.add_row(score.name, *numbers, certain)
+    table.caption, table.caption_justify = "* more than the choice of pictures explains", "left"
+    return table
+
+
+def _with_range(interval: Interval, sign: str = "") -> list[str]:
+    """The number, and the ends of its range."""
+    value, low, high = (_cell(number, sign) for number in (interval.value, interval.low, interval.high))
+    return [value, f"{low}…{high}"]
 
 
 def _summary(evaluation: Evaluation) -> Table:
@@ -55,5 +74,9 @@ def _table(title: str, words: list[str], numbers: list[str]) -> Table:
 
 
 def _cells(values: Iterable[float]) -> list[str]:
+    return [_cell(value) for value in values]
+
+
+def _cell(value: float, sign: str = "") -> str:
     """Three decimals, as COCO's tools print them; a dash where nothing is defined."""
-    return ["–" if math.isnan(value) else f"{value:.3f}" for value in values]
+    return "–" if math.isnan(value) else f"{value:{sign}.3f}"
