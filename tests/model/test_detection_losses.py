@@ -9,6 +9,7 @@ from torch.nn import functional
 from torchvision.ops import generalized_box_iou
 
 from centermask.model.detection.losses import detection_losses, giou
+from centermask.model.normalisers import own_share
 from centermask.structures import DensePredictions, DenseTargets
 
 EVERY_CLASS = torch.ones(1, 1, dtype=torch.bool)
@@ -144,17 +145,17 @@ def test_an_image_of_background_teaches_nothing_about_a_class_that_is_not_annota
     assert not logits.grad[0, :, 1].any()
 
 
-def test_the_normalisers_are_averaged_over_processes() -> None:
+def test_the_normalisers_are_shared_with_other_processes() -> None:
     # Were there twice as many objects on average, every term would be half as large.
     predicted, wanted = noisy()
     alone = detection_losses(predicted, wanted, all_classes())
-    averaged = detection_losses(predicted, wanted, all_classes(), average=lambda number: 2 * number)
+    averaged = detection_losses(predicted, wanted, all_classes(), share=lambda count, least: 2 * count)
     torch.testing.assert_close(torch.stack(averaged), torch.stack(alone) / 2)
 
 
 def test_the_normaliser_is_at_least_one_object() -> None:
     predicted, wanted = noisy()
-    few = detection_losses(predicted, wanted, all_classes(), average=lambda number: number * 0)
+    few = detection_losses(predicted, wanted, all_classes(), share=lambda count, least: own_share(count * 0, least))
     positives = (wanted.labels < 3).sum()
     alone = detection_losses(predicted, wanted, all_classes())
     torch.testing.assert_close(few.classification, alone.classification * positives)

@@ -1,13 +1,13 @@
 """STORY TWO: images and truths to losses."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 import torch
-from torch import Tensor, distributed
+from torch import Tensor
 
-from centermask.model.objective import Objective, mean_over_processes
+from centermask.model.objective import Objective
 from centermask.structures import GroundTruth, ImageBatch, Losses
 from tests.model.small import small_batch, small_model, squares
 
@@ -142,22 +142,3 @@ def test_training_and_prediction_see_the_same_network() -> None:
     made = objective()
     with torch.no_grad():
         torch.testing.assert_close(values(made(small_batch(), TRUTHS)), values(made.eval()(small_batch(), TRUTHS)))
-
-
-@pytest.fixture
-def one_process() -> Iterator[None]:
-    distributed.init_process_group("gloo", store=distributed.HashStore(), rank=0, world_size=1)
-    yield
-    distributed.destroy_process_group()
-
-
-def test_alone_a_number_is_its_own_mean() -> None:
-    assert mean_over_processes(torch.tensor(3.0)).item() == 3
-
-
-@pytest.mark.usefixtures("one_process")
-def test_among_processes_the_number_given_is_left_untouched() -> None:
-    number = torch.tensor(3.0, requires_grad=True)
-    mean = mean_over_processes(number)
-    assert mean.item() == number.item() == 3
-    assert not mean.requires_grad

@@ -1,8 +1,20 @@
-"""Masks between picture and box: by hand, as inverses, and against a slow way. Run-length codes: ``test_rle.py``."""
+"""Masks moved, drawn and pasted: by hand, as inverses, and against a slow way. Run-length codes: ``test_rle.py``."""
 
 import numpy as np
 import pytest
 import torch
+from tests.masks import (
+    PICTURE,
+    as_bitmap,
+    box,
+    ellipse,
+    every_empty_mask,
+    iou,
+    noise,
+    polygon,
+    rectangle,
+    whole_plane,
+)
 from torch.nn import functional
 
 from centermask.ops.mask_warp import (
@@ -11,62 +23,14 @@ from centermask.ops.mask_warp import (
     Polygons,
     area,
     bounds,
-    crop,
     draw,
     from_rle,
     move,
     paste,
     resample,
-    share_inside,
     to_rle,
 )
 from centermask.size import Size
-
-PICTURE = Size(60, 80)
-NOTHING = Bitmap(np.zeros((0, 0), dtype=bool), 0, 0)
-NO_POLYGON = Polygons(())
-every_empty_mask = pytest.mark.parametrize(
-    "mask", [NOTHING, NO_POLYGON, Bitmap(np.zeros((3, 4), dtype=bool), 5, 6)], ids=["cut", "polygons", "blank"]
-)
-
-
-def box(*sides: float) -> np.ndarray:
-    return np.array(sides, dtype=float)
-
-
-def polygon(*points: tuple[float, float]) -> np.ndarray:
-    return np.array(points, dtype=float)
-
-
-def rectangle(left: float, top: float, right: float, bottom: float) -> np.ndarray:
-    return polygon((left, top), (right, top), (right, bottom), (left, bottom))
-
-
-def ellipse(x: float, y: float, a: float, b: float) -> Polygons:
-    angles = np.linspace(0, 2 * np.pi, 90, endpoint=False)
-    return Polygons((np.stack([x + a * np.cos(angles), y + b * np.sin(angles)], axis=1),))
-
-
-def noise(height: int, width: int, seed: int = 0) -> np.ndarray:
-    return np.random.default_rng(seed).random((height, width)) < 0.5
-
-
-def whole_plane(mask: Mask, size: Size) -> np.ndarray:
-    if isinstance(mask, Polygons):
-        return draw(mask.parts, size)
-    plane = np.zeros(size, dtype=bool)
-    height, width = mask.pixels.shape
-    plane[mask.top : mask.top + height, mask.left : mask.left + width] = mask.pixels
-    return plane
-
-
-def as_bitmap(mask: Polygons, size: Size = PICTURE) -> Bitmap:
-    return Bitmap(draw(mask.parts, size), 0, 0)
-
-
-def iou(first: np.ndarray, second: np.ndarray) -> float:
-    return (first & second).sum() / max((first | second).sum(), 1)
-
 
 # bounds and area
 
@@ -159,66 +123,7 @@ def test_resampling_agrees_with_counting_fine_points() -> None:
     assert (resample(mask, frame, Size(6, 6)) == (shares >= 0.5))[sure].all()
 
 
-# crop and paste
-
-
-def test_crop_shows_the_mask_through_the_box() -> None:
-    # The left half of the box is object.
-    polygons, frame = Polygons((rectangle(10, 10, 20, 30),)), box(10, 10, 30, 30)
-    wanted = np.tile(np.arange(28) < 14, (28, 1))
-    assert (crop([polygons, as_bitmap(polygons)], np.stack([frame, frame]), 28) == wanted).all()
-
-
-def test_crop_cuts_what_lies_outside_the_box() -> None:
-    masks = [Polygons((rectangle(10, 10, 20, 20),)), Bitmap(np.ones((10, 10), dtype=bool), 10, 10)]
-    beside, within = box(40, 40, 50, 50), box(12, 12, 16, 16)
-    assert not crop(masks, np.stack([beside, beside]), 14).any()
-    assert crop(masks, np.stack([within, within]), 14).all()
-
-
-@pytest.mark.parametrize("frame", [(10, 8, 51, 43), (20.4, 3.2, 64.9, 30.7), (-10, -10, 50, 50), (25, 20, 35, 30)])
-def test_polygons_and_their_bitmap_are_cropped_alike(frame: tuple[float, ...]) -> None:
-    mask = ellipse(30, 25, 19.3, 16.4)
-    drawn, sampled = crop([mask, as_bitmap(mask)], np.stack([box(*frame)] * 2), 28)
-    assert iou(drawn, sampled) > 0.9
-
-
-def test_each_mask_is_cropped_on_its_own() -> None:
-    masks = [ellipse(30, 25, 19, 16), Bitmap(noise(20, 20), 30, 30), ellipse(50, 40, 9, 6)]
-    frames = np.stack([box(10, 8, 51, 43), box(32, 28, 52, 49), box(40, 30, 60, 50)])
-    together = crop(masks, frames, 14)
-    alone = [crop([mask], frame[None], 14)[0] for mask, frame in zip(masks, frames, strict=True)]
-    assert (together == np.stack(alone)).all()
-
-
-def test_no_mask_is_cropped_to_no_mask() -> None:
-    assert crop([], np.zeros((0, 4)), 28).shape == (0, 28, 28)
-
-
-@every_empty_mask
-def test_an_empty_mask_is_empty_through_every_box(mask: Mask) -> None:
-    assert not crop([mask], box(0, 0, 20, 20)[None], 28).any()
-
-
-def test_paste_undoes_crop_pixel_by_pixel_where_cells_are_pixels() -> None:
-    mask = Bitmap(noise(28, 28), left=17, top=9)
-    frame = box(17, 9, 45, 37)
-    pasted = paste(crop([mask], frame[None], 28)[0].astype(np.float32), frame, PICTURE)
-    assert (whole_plane(pasted, PICTURE) == whole_plane(mask, PICTURE)).all()
-
-
-def test_crop_undoes_paste_where_cells_are_pixels() -> None:
-    frame = box(40, 20, 68, 48)
-    grid = noise(28, 28, seed=1)
-    assert (crop([paste(grid.astype(np.float32), frame, PICTURE)], frame[None], 28)[0] == grid).all()
-
-
-@pytest.mark.parametrize(("a", "b"), [(35, 25), (19.3, 16.4), (9.0, 22.0)])
-def test_paste_nearly_undoes_crop_at_other_scales(a: float, b: float) -> None:
-    mask = ellipse(40, 30, a, b)
-    frame = bounds(mask)
-    pasted = paste(crop([mask], frame[None], 28)[0].astype(np.float32), frame, PICTURE)
-    assert iou(whole_plane(pasted, PICTURE), whole_plane(mask, PICTURE)) > 0.95
+# paste
 
 
 def test_a_full_mask_is_pasted_as_its_box() -> None:
@@ -260,50 +165,6 @@ def test_no_more_than_the_box_and_the_picture_is_made() -> None:
     pasted = paste(np.ones((28, 28), dtype=np.float32), box(-1000, 20, 1000, 30), PICTURE)
     assert pasted.pixels.shape == (12, 80)
     assert bounds(pasted).tolist() == [0, 20, 80, 30]
-
-
-# share_inside
-
-
-@pytest.mark.parametrize(
-    "mask", [Polygons((rectangle(10, 10, 14, 14),)), Bitmap(np.ones((4, 4), dtype=bool), 10, 10)], ids=["P", "B"]
-)
-@pytest.mark.parametrize(
-    ("frame", "share"),
-    [((0, 0, 30, 30), 1), ((10, 10, 12, 14), 0.5), ((12, 12, 30, 30), 0.25), ((11, 11, 13, 13), 0.25)],
-)
-def test_the_share_inside_a_box_is_the_share_of_its_area(mask: Mask, frame: tuple[int, ...], share: float) -> None:
-    assert share_inside(mask, box(*frame)) == pytest.approx(share)
-
-
-def test_a_box_may_cut_through_the_pixels_of_a_bitmap() -> None:
-    mask = Bitmap(np.ones((4, 4), dtype=bool), 10, 10)
-    assert share_inside(mask, box(10, 10, 11.5, 13)) == pytest.approx(1.5 * 3 / 16)
-
-
-def test_the_four_quarters_of_a_bitmap_add_up_to_one() -> None:
-    mask, x, y = Bitmap(noise(13, 17), left=5, top=4), 11.3, 9.8
-    frames = [(0, 0, x, y), (x, 0, 40, y), (0, y, x, 40), (x, y, 40, 40)]
-    assert sum(share_inside(mask, box(*frame)) for frame in frames) == pytest.approx(1, abs=1e-5)
-
-
-def test_polygons_and_their_bitmap_have_like_shares() -> None:
-    mask, frame = ellipse(30, 25, 19.3, 16.4), box(20, 15, 45, 60)
-    assert share_inside(mask, frame) == pytest.approx(share_inside(as_bitmap(mask), frame), abs=0.02)
-
-
-@every_empty_mask
-def test_the_share_of_an_empty_mask_is_a_positive_number(mask: Mask) -> None:
-    assert share_inside(mask, box(0, 0, 20, 20)) == 1e-10
-
-
-@pytest.mark.parametrize(
-    "mask",
-    [Polygons((rectangle(10, 10, 14, 14),)), Polygons((polygon((1, 1), (5, 5), (9, 9)),)), Bitmap(noise(4, 4), 10, 10)],
-)
-@pytest.mark.parametrize("frame", [(40, 40, 50, 50), (12, 12, 12, 12), (-9, -9, -5, -5)])
-def test_a_share_is_never_zero_nor_nan(mask: Mask, frame: tuple[int, ...]) -> None:
-    assert 0 < share_inside(mask, box(*frame)) <= 1
 
 
 # move

@@ -12,6 +12,7 @@ from centermask.model.detection.losses import detection_losses
 from centermask.model.detection.targets import assign_targets
 from centermask.model.masks.losses import mask_losses
 from centermask.model.masks.targets import match_rois
+from centermask.model.normalisers import Share, share_over_processes
 from centermask.structures import DenseTargets, GroundTruth, ImageBatch, Losses
 
 
@@ -23,13 +24,17 @@ class Objective(nn.Module):
         model: The network that is trained.
         proposals: Detections of an image that the mask branch sees, beside the true boxes.
         rois: Regions of interest of an image that the mask branch is trained on, at most.
+        share: What counts become before losses are divided by them; of all processes of a run together.
     """
 
-    def __init__(self, model: CenterMask, proposals: int = 100, rois: int = 128) -> None:
+    def __init__(
+        self, model: CenterMask, proposals: int = 100, rois: int = 128, share: Share = share_over_processes
+    ) -> None:
         super().__init__()
         self.model = model
         self.proposals = proposals
         self.rois = rois
+        self.share = share
 
     def forward(self, batch: ImageBatch, truths: Sequence[GroundTruth]) -> Losses:
         """The five losses of a batch."""
@@ -39,22 +44,13 @@ class Objective(nn.Module):
         predicted = model.detection_head(pyramid)
         targets = _concatenate([assign_targets(locations, truth) for truth in truths])
         annotated = torch.stack([truth.annotated for truth in truths])
-        detection = detection_losses(predicted, targets, annotated, average=mean_over_processes)
+        detection = detection_losses(predicted, targets, annotated, share=self.share)
         detections = decode_boxes(predicted, locations, model.decoding._replace(max_detections=self.proposals))
         matched = match_rois(detections, truths, self.rois)
-        mask = mask_losses(*model.masks(pyramid, matched.rois, batch.sizes), matched)
+        mask = mask_losses(*model.masks(pyramid, matched.rois, batch.sizes), matched, self.share)
         if model.mask_iou_head is None:
             mask = mask._replace(mask_iou=torch.zeros_like(mask.mask))
         return Losses(*detection, *mask)
-
-
-def mean_over_processes(number: Tensor) -> Tensor:
-    """Average a number over all processes of a run; the number itself in a single one."""
-    if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
-        return number
-    total = number.detach().clone()
-    torch.distributed.all_reduce(total)
-    return total / torch.distributed.get_world_size()
 
 
 def _concatenate(targets: Sequence[DenseTargets]) -> DenseTargets:

@@ -1,4 +1,4 @@
-"""Masks between the picture and a box in it: crop, and its inverse paste; and what else moves a mask.
+"""Masks: their extent, drawn, moved, pasted into a box of the picture (the inverse of ``mask_crop.py``), and coded.
 
 A true mask is ``Polygons`` or a ``Bitmap`` cut to the object, never a full-size plane. All of it is numpy: the work is
 a few small matrix products per object, and an exported model needs it without torch.
@@ -65,38 +65,11 @@ def area(mask: Mask) -> float:
 
 
 def _shoelace(points: Float[np.ndarray, "vertices 2"]) -> float:
+    if not len(points):
+        return 0.0
     x, y = points[:, 0], points[:, 1]
-    return 0.5 * abs(float(np.dot(x, np.roll(y, 1)) - np.dot(y, np.roll(x, 1))))
-
-
-def crop(masks: Sequence[Mask], boxes: Float[np.ndarray, "rois 4"], side: int) -> Bool[np.ndarray, "rois side side"]:
-    """Show each mask through its box on a ``side`` × ``side`` grid; what lies outside the box is cut.
-
-    Polygons are drawn by COCO's own rule (spec 2.5); a cell of a bitmap is set where the mask covers half of it.
-    """
-    crops = np.zeros((len(masks), side, side), dtype=bool)
-    for i, (mask, box) in enumerate(zip(masks, boxes, strict=True)):
-        match mask:
-            case Polygons(parts):
-                scale = side / np.maximum(box[2:] - box[:2], 0.1)
-                crops[i] = draw([(part - box[:2]) * scale for part in parts], Size(side, side))
-            case Bitmap():
-                crops[i] = resample(mask, box, Size(side, side))
-    return crops
-
-
-def share_inside(mask: Mask, box: Box) -> float:
-    """The share of a mask that a box shows, in [1e-10, 1] (spec 3: what the box cuts off counts as missed)."""
-    left, top, right, bottom = box
-    match mask:
-        case Polygons(parts):
-            size = Size(max(1, int(bottom - top)), max(1, int(right - left)))  # whole pixels, as published
-            inside = draw([part - box[:2] for part in parts], size).sum()
-        case Bitmap(pixels, x, y):
-            rows = _coverage(top - y, bottom - y, 1, pixels.shape[0])[0] * (bottom - top)
-            columns = _coverage(left - x, right - x, 1, pixels.shape[1])[0] * (right - left)
-            inside = rows @ pixels @ columns
-    return float(np.clip(inside / max(area(mask), 1e-10), 1e-10, 1.0))
+    closing = x[0] * y[-1] - y[0] * x[-1]
+    return 0.5 * abs(float(np.dot(x[1:], y[:-1]) - np.dot(y[1:], x[:-1]) + closing))
 
 
 def draw(parts: Sequence[Float[np.ndarray, "_ 2"]], size: Size) -> Bool[np.ndarray, "height width"]:
@@ -120,12 +93,13 @@ def resample(mask: Bitmap, box: Box, size: Size) -> Bool[np.ndarray, "height wid
 
 
 def _coverage(start: float, stop: float, cells: int, pixels: int) -> Float[np.ndarray, "cells pixels"]:
-    """Which share of each of ``cells`` equal cells between start and stop each unit pixel [k, k + 1) covers."""
-    edges = np.linspace(start, stop, cells + 1)
-    low, high = np.minimum(edges[:-1], edges[1:])[:, None], np.maximum(edges[:-1], edges[1:])[:, None]
-    k = np.arange(pixels)[None, :]
-    overlap = np.clip(np.minimum(high, k + 1) - np.maximum(low, k), 0, None)
-    return (overlap / np.maximum(high - low, 1e-9)).astype(np.float32)
+    """Which share of each of ``cells`` equal cells from start to stop each unit pixel [k, k + 1) covers."""
+    if start == stop:
+        return np.zeros((cells, pixels), dtype=np.float32)
+    edges = start + (stop - start) / cells * np.arange(cells + 1)
+    # How much of each pixel lies before each edge; where stop comes before start, both numbers are negative.
+    before = np.clip(edges[:, None] - np.arange(pixels), 0, 1)
+    return ((before[1:] - before[:-1]) * (cells / (stop - start))).astype(np.float32)
 
 
 def move(mask: Mask, scale: tuple[float, float], offset: tuple[float, float], size: Size) -> Mask:
@@ -149,8 +123,24 @@ def move(mask: Mask, scale: tuple[float, float], offset: tuple[float, float], si
             return Bitmap(resample(mask, source, Size(y1 - y0, x1 - x0)), x0, y0)
 
 
+def shift(mask: Mask, x: int, y: int) -> Mask:
+    """Move a mask by whole pixels; nothing is cut."""
+    match mask:
+        case Polygons(parts):
+            return Polygons(tuple(part + np.array([x, y], dtype=float) for part in parts))
+        case Bitmap(pixels, left, top):
+            return Bitmap(pixels, left + x, top + y)
+
+
+def as_bitmap(mask: Mask, size: Size) -> Bitmap:
+    """The pixels of a mask that lies in a picture of ``size``, polygons drawn by COCO's rule."""
+    return mask if isinstance(mask, Bitmap) else from_rle(to_rle(mask, size))
+
+
 def _clip(points: Float[np.ndarray, "vertices 2"], size: Size) -> Float[np.ndarray, "kept 2"]:
     """Cut a polygon to the picture (Sutherland and Hodgman, one border after the other)."""
+    if not len(points) or _holds(size, points):
+        return points
     for axis, limit, sign in ((0, 0.0, 1), (0, float(size.width), -1), (1, 0.0, 1), (1, float(size.height), -1)):
         inside = (points[:, axis] - limit) * sign >= 0
         if inside.all():
@@ -167,8 +157,12 @@ def _clip(points: Float[np.ndarray, "vertices 2"], size: Size) -> Float[np.ndarr
     return points
 
 
+def _holds(size: Size, points: Float[np.ndarray, "vertices 2"]) -> bool:
+    return bool(points.min() >= 0 and points[:, 0].max() <= size.width and points[:, 1].max() <= size.height)
+
+
 def paste(probabilities: Float[np.ndarray, "side side"], box: Box, size: Size, threshold: float = 0.5) -> Bitmap:
-    """Put a soft mask back into its box of the picture and cut it at ``threshold``; the inverse of ``crop``.
+    """Put a soft mask back into its box of the picture and cut it at ``threshold``; the inverse of ``crop_masks``.
 
     Bilinear between cell centres, falling to zero outside the grid, as the published implementation pastes. The box may
     reach over the picture: only the part inside is made, and never more than the box.
@@ -237,14 +231,19 @@ def from_runs(runs: Runs, size: Size) -> Bitmap:
     edges = np.cumsum(runs)
     ends = edges[1::2]
     starts = edges[::2][: len(ends)]
-    starts, ends = starts[ends > starts], ends[ends > starts]
+    lengths = ends - starts
+    starts, lengths = starts[lengths > 0], lengths[lengths > 0]
     if not len(starts):
         return Bitmap(np.zeros((0, 0), dtype=bool), 0, 0)
-    left, right = int(starts[0] // size.height), int((ends[-1] - 1) // size.height) + 1
-    steps = np.zeros((right - left) * size.height + 1, dtype=np.int8)
-    steps[starts - left * size.height] = 1
-    steps[ends - left * size.height] = -1
-    strip = np.cumsum(steps[:-1], dtype=np.int8).reshape(right - left, size.height).T
-    rows = np.flatnonzero(strip.any(axis=1))
-    top, bottom = int(rows[0]), int(rows[-1]) + 1
-    return Bitmap(np.ascontiguousarray(strip[top:bottom].astype(bool)), left, top)
+    columns, rows = np.divmod(starts, size.height)
+    top, bottom = int(rows.min()), int((rows + lengths).max())
+    if bottom > size.height:  # a run goes on at the head of the next column: it has the lowest and the highest row
+        top, bottom = 0, size.height
+    left, right = int(columns[0]), int((starts[-1] + lengths[-1] - 1) // size.height) + 1
+    # Only the rows of the object are written, column by column: +1 where a run starts, −1 behind its end.
+    at = (columns - left) * (bottom - top) + rows - top
+    steps = np.zeros((right - left) * (bottom - top) + 1, dtype=np.int8)
+    steps[at] += 1
+    steps[at + lengths] -= 1
+    strip = np.cumsum(steps[:-1], dtype=np.int8).view(bool).reshape(right - left, bottom - top)
+    return Bitmap(np.ascontiguousarray(strip.T), left, top)

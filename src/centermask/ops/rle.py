@@ -42,29 +42,30 @@ def decompress(counts: str) -> Runs:
     [3, 5, 12]
     """
     try:
-        digits = np.frombuffer(counts.encode("ascii"), dtype=np.uint8).astype(np.int64) - 48
+        letters = np.frombuffer(counts.encode("ascii"), dtype=np.uint8)
     except UnicodeEncodeError:
         raise ValueError("the counts hold a character that no run-length code has") from None
-    if digits.size == 0:
+    if letters.size == 0:
         return np.zeros(0, dtype=np.int64)
-    if digits.min() < 0 or digits.max() > 63:
+    digits = letters - np.uint8(48)  # what lies below wraps round to 208 and more
+    if digits.max() > 63:
         raise ValueError("the counts hold a character that no run-length code has")
     # A number is written in groups of five bits, lowest first; bit 0x20 says that more follow, 0x10 of the last is its
     # sign.
-    last = (digits & 0x20) == 0
-    if not last[-1]:
+    ends = np.flatnonzero(digits < 0x20)
+    if not ends.size or ends[-1] != digits.size - 1:
         raise ValueError("the counts end inside a number")
-    starts = np.concatenate([[0], np.flatnonzero(last)[:-1] + 1])
-    place = np.arange(digits.size) - np.repeat(starts, np.diff(np.append(starts, digits.size)))
-    if place.max() > 8:
+    starts = np.empty_like(ends)
+    starts[0], starts[1:] = 0, ends[:-1] + 1
+    lengths = ends - starts + 1
+    if lengths.max() > 9:
         raise ValueError("the counts hold a number too large for any picture")
-    numbers = np.add.reduceat((digits & 0x1F) << (5 * place), starts)
-    negative = (digits[last] & 0x10) != 0
-    numbers[negative] -= np.int64(1) << (5 * (place[last][negative] + 1))
+    place = np.arange(digits.size) - starts.repeat(lengths)
+    runs: Runs = np.add.reduceat((digits & 0x1F).astype(np.int64) << (5 * place), starts)
+    runs -= (digits[ends] >> 4).astype(np.int64) << (5 * lengths)
     # From the fourth on, a number is the difference to the run before the last one.
-    runs = numbers.copy()
-    runs[1::2] = np.cumsum(numbers[1::2])
-    runs[2::2] = np.cumsum(numbers[2::2])
+    runs[1::2] = runs[1::2].cumsum()
+    runs[2::2] = runs[2::2].cumsum()
     return runs
 
 

@@ -1,24 +1,20 @@
 """Focal, GIoU and centerness terms, normalised (spec 1.7). All in float32, whatever the network runs in."""
 
-from collections.abc import Callable
-
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn import functional
 from torchvision.ops import sigmoid_focal_loss
 
+from centermask.model.normalisers import Share, own_share
 from centermask.structures import DensePredictions, DenseTargets, DetectionLosses
-
-Average = Callable[[Tensor], Tensor]
-"""Averages a number over all processes of a run."""
 
 
 def detection_losses(
     predicted: DensePredictions,
     targets: DenseTargets,
     annotated: Bool[Tensor, "images classes"],
-    average: Average = lambda count: count,
+    share: Share = own_share,
 ) -> DetectionLosses:
     """The three terms of a batch.
 
@@ -27,13 +23,13 @@ def detection_losses(
         targets: The B images' locations in one line, as the predictions flattened.
         annotated: Which classes each image's data set annotates; the others get a classification loss only where an
             object of a known class is.
-        average: Averages the normalisers over processes.
+        share: Makes the normalisers those of all processes together.
     """
     classes = predicted.class_logits.shape[2]
     positive = targets.labels < classes
     wanted = targets.centerness[positive]
-    positives = average(positive.sum().float()).clamp(min=1)
-    weight_sum = average(wanted.sum()).clamp(min=1e-6)
+    positives = share(positive.sum().float(), 1.0)
+    weight_sum = share(wanted.sum(), 1e-6)
     ltrb = predicted.ltrb.flatten(0, 1)[positive].float()
     logits = predicted.centerness_logits.flatten()[positive].float()
     return DetectionLosses(

@@ -8,7 +8,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 from torchvision.ops import box_iou
 
-from centermask.ops.mask_warp import crop, share_inside
+from centermask.ops.mask_crop import crop_masks
 from centermask.structures import Detections, GroundTruth, RoIs, RoITargets
 
 MASK_SIDE = 28
@@ -37,18 +37,18 @@ def _match(found: Detections, truth: GroundTruth, limit: int) -> tuple[Float[Ten
         return boxes[:0], boxes.new_zeros(0, dtype=torch.int64)
     ious, objects = box_iou(boxes, truth.boxes).max(dim=1)
     kept = (ious >= FOREGROUND_IOU).nonzero().squeeze(1)
-    if len(kept) > limit:
-        kept = kept[torch.randperm(len(kept), device=kept.device)[:limit]]
+    if len(kept) > limit:  # every so-and-so-many-th, where others draw by chance: all processes of a run choose alike
+        kept = kept[torch.arange(limit, device=kept.device) * len(kept) // limit]
     return boxes[kept], objects[kept]
 
 
 def _mask_targets(
     chosen: Sequence[tuple[Tensor, Tensor]], truths: Sequence[GroundTruth]
 ) -> tuple[Float[Tensor, "rois side side"], Float[Tensor, " rois"]]:
-    crops, shares = [np.zeros((0, MASK_SIDE, MASK_SIDE), dtype=bool)], []
-    for (boxes, objects), truth in zip(chosen, truths, strict=True):
-        masks = [truth.masks[i] for i in objects.tolist()]
-        frames = boxes.cpu().double().numpy()
-        crops.append(crop(masks, frames, MASK_SIDE))
-        shares += [share_inside(mask, frame) for mask, frame in zip(masks, frames, strict=True)]
-    return torch.from_numpy(np.concatenate(crops)).float(), torch.tensor(shares, dtype=torch.float32)
+    crops = [
+        crop_masks(truth.masks, objects.cpu().numpy(), boxes.cpu().double().numpy(), MASK_SIDE)
+        for (boxes, objects), truth in zip(chosen, truths, strict=True)
+    ]
+    grids = np.concatenate([np.zeros((0, MASK_SIDE, MASK_SIDE), dtype=bool), *(one.grids for one in crops)])
+    shares = np.concatenate([np.zeros(0), *(one.shares for one in crops)])
+    return torch.from_numpy(grids).float(), torch.from_numpy(shares).float()
