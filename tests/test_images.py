@@ -16,6 +16,7 @@ from PIL import Image
 from centermask.errors import UserError
 from centermask.images import Fitted, SoftInstances, find_images, fit, read_image, restore, to_rgb
 from centermask.ops import mask_warp
+from centermask.ops.mask_crop import crop_masks
 from centermask.ops.mask_warp import Bitmap
 from centermask.size import Size
 
@@ -368,7 +369,7 @@ def test_fit_and_restore_are_inverses(
     moved = mask_warp.move(
         Bitmap(ellipse, 0, 0), (seen.width / before.width, seen.height / before.height), (0.0, 0.0), seen
     )
-    masks = mask_warp.crop([moved], in_fitted[None], 28).astype(np.float32)
+    masks = crop_masks([moved], np.array([0]), in_fitted[None], 28).grids.astype(np.float32)
     found = restore(soft([in_fitted.tolist()], masks), fitted=seen, original=before, class_names=("a",))
     back = found.masks[0] if len(found) else np.zeros_like(ellipse)
     overlap = (back & ellipse).sum() / max((back | ellipse).sum(), 1)

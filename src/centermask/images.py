@@ -7,13 +7,15 @@ import glob
 import os
 import stat
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int64, UInt8
 from PIL import Image, UnidentifiedImageError
+from PIL.TiffImagePlugin import IMAGELENGTH, IMAGEWIDTH, TiffImageFile
 
 from centermask.errors import UserError
 from centermask.instances import Instances
@@ -29,7 +31,7 @@ MAX_PIXELS = 178_956_970
 Picture = UInt8[np.ndarray, "height width 3"]
 """RGB, 0 to 255."""
 
-_FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")  # Pillow knows more, some of which start programs
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")  # Pillow knows more, some of which start programs
 
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -41,6 +43,9 @@ _UPRIGHT = {
     8: Image.Transpose.ROTATE_90,
 }
 """What turns a picture upright, by its EXIF orientation."""
+
+_SIDEWAYS = (5, 6, 7, 8)
+"""Orientations that exchange height and width."""
 
 
 def read_image(path: Path | str, max_pixels: int = MAX_PIXELS) -> Picture:
@@ -63,16 +68,61 @@ def read_image(path: Path | str, max_pixels: int = MAX_PIXELS) -> Picture:
         raise UserError(_complaint(path, error)) from error
 
 
+def read_size(path: Path | str, max_pixels: int = MAX_PIXELS) -> Size:
+    """The size of a file's picture as ``read_image`` will give it, upright, from its header alone.
+
+    Only a PNG with notes behind its pixels, among which an orientation may stand, is decoded.
+
+    Raises:
+        UserError: see ``read_image``, as far as the header tells.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module="PIL")
+            with _opened(Path(path), max_pixels) as image:
+                if image.format == "PNG" and "Raw profile type exif" not in image.info and not _has_late_notes(path):
+                    image.info.setdefault("exif", b"")  # else Pillow decodes the picture to look for it at the end
+                if isinstance(image, TiffImageFile):  # newer versions of Pillow have turned its size already
+                    width, height = image.tag_v2[IMAGEWIDTH], image.tag_v2[IMAGELENGTH]
+                else:
+                    width, height = image.size
+                return Size(width, height) if _orientation(image) in _SIDEWAYS else Size(height, width)
+    except UserError:
+        raise
+    except Exception as error:  # on hostile bytes, decoders raise nearly anything
+        raise UserError(_complaint(path, error)) from error
+
+
 def _decode(path: Path, max_pixels: int) -> Picture:
+    with _opened(path, max_pixels) as image:
+        image.load()
+        return to_rgb(image)
+
+
+@contextmanager
+def _opened(path: Path, max_pixels: int) -> Iterator[Image.Image]:
+    """A picture whose header has been read and found within the limit."""
     with path.open("rb") as file:
         status = os.fstat(file.fileno())
         if stat.S_ISREG(status.st_mode) and status.st_size == 0:
             raise UserError(f"{path}: the file is empty; copy or save the picture anew")
-        with Image.open(file, formats=_FORMATS) as image:
+        with Image.open(file, formats=FORMATS) as image:
             if image.width * image.height > max_pixels:
                 raise UserError(_too_large(path, max_pixels))
-            image.load()
-            return to_rgb(image)
+            yield image
+
+
+def _has_late_notes(path: Path | str) -> bool:
+    """Whether a PNG has text or EXIF chunks behind its pixels."""
+    pixels_seen = False
+    with open(path, "rb") as file:
+        file.seek(8)
+        while len(head := file.read(8)) == 8:
+            pixels_seen |= head[4:] == b"IDAT"
+            if pixels_seen and head[4:] in (b"eXIf", b"tEXt", b"zTXt", b"iTXt"):
+                return True
+            file.seek(int.from_bytes(head[:4], "big") + 4, os.SEEK_CUR)
+    return False
 
 
 def _complaint(path: Path | str, error: Exception) -> str:
@@ -130,11 +180,15 @@ def to_rgb(image: Image.Image) -> Picture:
 
 
 def _upright(image: Image.Image) -> Image.Image:
-    try:
-        orientation = image.getexif().get(0x0112)
-    except Exception:  # broken metadata in a sound picture: Pillow raises nearly anything
-        return image
+    orientation = _orientation(image)
     return image.transpose(_UPRIGHT[orientation]) if orientation in _UPRIGHT else image
+
+
+def _orientation(image: Image.Image) -> int | None:
+    try:
+        return image.getexif().get(0x0112)
+    except Exception:  # broken metadata in a sound picture: Pillow raises nearly anything
+        return None
 
 
 def _stretch(values: np.ndarray) -> np.ndarray:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from centermask.data.folder import CocoSource, find_splits, split_name
+from centermask.data.folder import CocoSource, find_splits, has_coco, split_name
 from centermask.errors import UserError
 
 
@@ -95,7 +95,7 @@ def test_a_file_is_not_a_folder(tmp_path):
         find_splits(tmp_path / "set.json")
 
 
-@pytest.mark.parametrize("name", ["readme", "train", "_val", "cats_test", "cats_trainval"])
+@pytest.mark.parametrize("name", ["readme", "_val", "cats_test", "cats_trainval"])
 def test_without_annotations_the_mend_is_told(make, name):
     with pytest.raises(UserError, match=r"no annotations/NAME_train.json .* put the COCO files there"):
         find_splits(make(name))
@@ -104,6 +104,32 @@ def test_without_annotations_the_mend_is_told(make, name):
 def test_an_empty_folder_is_refused(tmp_path):
     with pytest.raises(UserError, match="no annotations"):
         find_splits(tmp_path)
+
+
+def test_files_may_be_called_by_their_split_alone(make):
+    folder = make("train", "valid", folders=("train", "valid"))
+    splits = find_splits(folder)
+    assert splits.train.images == folder / "train"
+    assert splits.val == CocoSource(annotations=folder / "annotations/valid.json", images=folder / "valid")
+
+
+def test_a_lone_file_without_a_split_is_for_training(make):
+    folder = make(folders=("images",))
+    (folder / "annotations" / "export.json").write_text('{"images": [], "annotations": [], "categories" : []}')
+    splits = find_splits(folder)
+    assert splits.train == CocoSource(annotations=folder / "annotations/export.json", images=folder / "images")
+    assert splits.val is None
+    (folder / "annotations" / "second.json").write_text("{}")
+    assert not has_coco(folder)
+
+
+def test_roboflow_folders_hold_their_own_files(make):
+    folder = make(folders=("train", "valid", "test"))
+    for split in ("train", "valid", "test"):
+        (folder / split / "_annotations.coco.json").write_text("{}")
+    splits = find_splits(folder)
+    assert splits.train == CocoSource(annotations=folder / "train/_annotations.coco.json", images=folder / "train")
+    assert splits.val == CocoSource(annotations=folder / "valid/_annotations.coco.json", images=folder / "valid")
 
 
 def test_years_belong_to_the_split(make):

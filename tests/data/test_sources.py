@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from centermask.data.gems import GEM_KINDS, GemRecipe, write_gems
-from centermask.data.sources import Evaluable, open_data, skipped, union_of_classes
+from centermask.data.sources import Evaluable, describe, open_data, read_raw, skipped, union_of_classes
 from centermask.errors import UserError
 from centermask.size import Size
 from tests.pictures import PictureSet
@@ -66,6 +66,31 @@ def test_bad_entries_stop_or_are_skipped_and_told(folder: Path, tmp_path: Path) 
     split = open_data(str(folder), train_annotations=bad, on_error="skip")
     assert len(skipped(split)) == 2
     assert all("bad_train.json" in line for line in skipped(split))
+
+
+def test_the_format_is_told(folder: Path) -> None:
+    split = open_data(str(folder))
+    assert split.format == "coco"
+    assert describe(split) == "stones: COCO, train 4 pictures, val 1 picture, 8 classes"
+
+
+def test_the_training_split_stays_closed_for_evaluation(folder: Path) -> None:
+    split = open_data(str(folder), evaluation_only=True)
+    assert split.train is None
+    assert split.val is not None
+
+
+def test_a_folder_has_its_name_wherever_one_stands(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder)
+    assert [open_data(data).name for data in (".", "coco:.", "coco:.:gems")] == ["stones", "stones", "gems"]
+
+
+def test_raw_splits_hold_the_json_as_it_is(folder: Path) -> None:
+    train, val = read_raw(str(folder))
+    assert (train.name, val.name, train.format) == ("train", "val", "coco")
+    assert train.content == json.loads((folder / "annotations" / "gems_train.json").read_text())
+    assert (train.source, train.images) == (folder / "annotations" / "gems_train.json", folder / "train")
+    assert [raw.name for raw in read_raw(f"{folder}:gems")] == ["train", "val"]
 
 
 @pytest.mark.parametrize("data", ["gems", "nowhere", "gems:stone=3", "nowhere:name"])
