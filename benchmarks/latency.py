@@ -11,10 +11,10 @@ all; the table gives medians, and the ratio to Mask R-CNN on a picture of the sa
 import argparse
 import math
 import statistics
-import time
 from collections.abc import Callable
 
 import torch
+from common import clock, machine
 from rich.console import Console
 from rich.table import Table
 from torchvision.models.detection import maskrcnn_resnet50_fpn
@@ -69,12 +69,6 @@ def peer_case(height: int, width: int) -> Callable[[], int]:
     return whole
 
 
-def seconds(run: Callable[[], object]) -> float:
-    began = time.perf_counter()
-    run()
-    return time.perf_counter() - began
-
-
 @torch.inference_mode()
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
@@ -88,10 +82,10 @@ def main() -> None:
     times: dict[object, list[float]] = {}
     for _ in range(options.rounds):
         for case, (whole, dense) in ours.items():
-            times.setdefault((case, "whole"), []).append(seconds(whole))
-            times.setdefault((case, "dense"), []).append(seconds(dense))
+            times.setdefault((case, "whole"), []).append(clock(whole).wall)
+            times.setdefault((case, "dense"), []).append(clock(dense).wall)
         for size, run in peers.items():
-            times.setdefault(size, []).append(seconds(run))
+            times.setdefault(size, []).append(clock(run).wall)
     table = Table(
         "network", "picture", "objects", "median s", "dense part s", "whole / dense", "whole / Mask R-CNN R50"
     )
@@ -106,7 +100,7 @@ def main() -> None:
         table.add_row("torchvision Mask R-CNN R50", f"{height}×{width}", str(counts[height, width]),
                       f"{middle[height, width]:.3f}", "", "", "1.00")  # fmt: skip
     Console(width=120).print(table)
-    print(f"torch {torch.__version__}, {options.threads} threads, medians of {options.rounds} interleaved rounds")
+    print(machine(options.rounds, options.threads))
 
 
 if __name__ == "__main__":

@@ -44,7 +44,7 @@ def whole_plane(mask: Mask, size: Size) -> np.ndarray:
     return plane
 
 
-def as_bitmap(mask: Polygons, size: Size = PICTURE) -> Bitmap:
+def drawn_bitmap(mask: Polygons, size: Size = PICTURE) -> Bitmap:
     return Bitmap(draw(mask.parts, size), 0, 0)
 
 

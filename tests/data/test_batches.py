@@ -9,7 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from centermask.data.augment import Augmentation
+from centermask.data.augment import Augmentation, Example, augment
 from centermask.data.batches import Batch, BatchPlan, Draw, EpochSampler, TrainingSet, collate, load_epoch
 from centermask.size import Size
 from tests.pictures import PictureSet, lit, rectangle, squares
@@ -116,6 +116,97 @@ def test_an_empty_set_among_others_is_ordinary() -> None:
     )
     assert len(training_set) == 4
     assert [training_set[Draw(i, 0, 8)].truth.labels.tolist() for i in range(4)] == [[1], [1], [1], [1, 2]]
+
+
+# --- copy-paste and mosaic ---
+
+
+def varied(sets: list[PictureSet], plain_from: int | None = None, **plan: float) -> TrainingSet:
+    """Some pictures of two classes, augmented also by ``plan``."""
+    full = Augmentation(
+        short_sides=(32, 64), long_side=128, flip=0.5, color_jitter=0.2, scale_jitter=(0.8, 1.5), **plan
+    )
+    return TrainingSet(sets, ("a", "b"), full, seed=3, plain_from=plain_from)
+
+
+def alike(a: Example, b: Example) -> bool:
+    return same(collate([a]), collate([b]))
+
+
+PICTURES = squares(6, side=48, classes=("a", "b"))
+EVERYTHING = {"copy_paste": 1.0, "mosaic": 1.0}
+
+
+def test_with_both_off_nothing_more_is_drawn() -> None:
+    training_set = varied([PICTURES])
+    for i in range(len(PICTURES)):
+        sample, rng = PICTURES[i], np.random.default_rng((3, 5, i))
+        alone = augment(sample, torch.from_numpy(sample.labels), torch.tensor([True, True]), training_set.plan, 40, rng)
+        assert alike(training_set[Draw(i, 5, 40)], alone)
+
+
+@pytest.mark.parametrize("plan", [{"copy_paste": 1.0}, {"mosaic": 1.0}, EVERYTHING])
+def test_a_picture_is_a_function_of_seed_epoch_and_draw(plan: dict[str, float]) -> None:
+    first, again = varied([PICTURES], **plan), varied([PICTURES], **plan)
+    later = [again[Draw(i, 1, 40)] for i in reversed(range(6))][::-1]
+    assert all(alike(first[Draw(i, 1, 40)], later[i]) for i in range(6))
+    assert not alike(first[Draw(0, 1, 40)], first[Draw(0, 2, 40)])
+    assert not any(alike(later[i], varied([PICTURES])[Draw(i, 1, 40)]) for i in range(6))
+
+
+def test_copy_paste_and_mosaic_add_objects() -> None:
+    count = {
+        name: sum(len(varied([PICTURES], **plan)[Draw(i, 0, 64)].truth.boxes) for i in range(6))
+        for name, plan in {"plain": {}, "paste": {"copy_paste": 1.0}, "mosaic": {"mosaic": 1.0}}.items()
+    }
+    assert count["paste"] > count["plain"]
+    assert count["mosaic"] > count["plain"]
+
+
+@pytest.mark.parametrize("name", ["copy_paste", "mosaic"])
+def test_a_probability_of_one_half_is_one_half(name: str) -> None:
+    # Six grey pictures, each full of one object in a grey of its own: a single grey is a picture left alone.
+    grey = [
+        lit(Size(8, 8), [rectangle(0, 0, 8, 8)])._replace(image=np.full((8, 8, 3), 40 * i, np.uint8)) for i in range(6)
+    ]
+    plan = Augmentation(short_sides=(1, 1), long_side=64, **{name: 0.5})
+    training_set = TrainingSet([PictureSet(grey, ("a",))], ("a",), plan, seed=0)
+    left_alone = [set(training_set[Draw(i % 6, i, 8)].pixels.unique().tolist()) == {40 * (i % 6)} for i in range(200)]
+    assert 70 < sum(left_alone) < 130
+
+
+@pytest.mark.parametrize("plan", [{"copy_paste": 1.0}, {"mosaic": 1.0}, EVERYTHING])
+def test_from_an_epoch_on_pictures_are_plain_again(plan: dict[str, float]) -> None:
+    ending, always, never = varied([PICTURES], plain_from=4, **plan), varied([PICTURES], **plan), varied([PICTURES])
+    for epoch in range(8):
+        wanted = never if epoch >= 4 else always
+        assert alike(ending[Draw(2, epoch, 40)], wanted[Draw(2, epoch, 40)])
+
+
+def test_the_other_pictures_are_of_the_same_set() -> None:
+    dark = PictureSet([lit(Size(32, 32), [], [])] * 3, ("b",))
+    bright = PictureSet([lit(Size(32, 32), [rectangle(0, 0, 32, 32)])] * 3, ("a",))
+    plan = Augmentation(short_sides=(1, 1), long_side=64, copy_paste=1.0, mosaic=1.0)
+    training_set = TrainingSet([dark, bright], ("a", "b"), plan, seed=0)
+    for i in range(6):
+        example = training_set[Draw(i, 0, 32)]
+        assert example.pixels.unique().tolist() == [0 if i < 3 else 255]
+        assert example.truth.annotated.tolist() == [i >= 3, i < 3]
+        assert set(example.truth.labels.tolist()) <= {0}
+
+
+def test_a_set_of_a_single_picture_is_ordinary() -> None:
+    alone = varied([PictureSet(PICTURES.samples[:1], ("a", "b"))], **EVERYTHING)
+    examples = [alone[Draw(0, epoch, 48)] for epoch in range(4)]
+    assert all(len(example.truth.boxes) >= 1 for example in examples)
+
+
+def test_workers_change_nothing_in_pasted_and_mosaic_pictures() -> None:
+    training_set = varied([PICTURES], copy_paste=0.5, mosaic=0.5)
+    plan = BatchPlan(pictures=6, batch=2, seed=3)
+    alone = list(load_epoch(training_set, plan, epoch=1))
+    rest = list(load_epoch(training_set, plan, epoch=1, first_batch=1, workers=2))
+    assert all(same(a, b) for a, b in zip(rest, alone[1:], strict=True))
 
 
 # --- loading ---

@@ -181,6 +181,15 @@ def test_truth_holds_what_the_file_held(folder):
     assert truth["annotations"][3]["segmentation"]["counts"] == BLOCK_COUNTS
 
 
+def test_the_truth_of_a_picture_is_its_part_of_the_whole(folder):
+    found = load(folder)
+    assert [found.truth_of(i) for i in (0, 1, 2)] == [found.truth()["annotations"][part] for part in (
+        slice(0, 2), slice(2, 5), slice(5, 5))]  # fmt: skip
+    assert found.truth_of(-2) == found.truth_of(1)
+    with pytest.raises(IndexError):
+        found.truth_of(3)
+
+
 def test_truth_has_no_annotation_with_the_id_zero(folder):
     assert [entry["id"] for entry in load(folder).truth()["annotations"]] == [1, 2, 3, 4, 5]
 

@@ -8,8 +8,8 @@ from tests.masks import (
     NO_POLYGON,
     NOTHING,
     PICTURE,
-    as_bitmap,
     box,
+    drawn_bitmap,
     ellipse,
     every_empty_mask,
     iou,
@@ -38,7 +38,7 @@ def test_crop_shows_the_mask_through_the_box() -> None:
     # The left half of the box is object.
     polygons, frame = Polygons((rectangle(10, 10, 20, 30),)), box(10, 10, 30, 30)
     wanted = np.tile(np.arange(28) < 14, (28, 1))
-    assert (crop([polygons, as_bitmap(polygons)], np.stack([frame, frame]), 28) == wanted).all()
+    assert (crop([polygons, drawn_bitmap(polygons)], np.stack([frame, frame]), 28) == wanted).all()
 
 
 def test_crop_cuts_what_lies_outside_the_box() -> None:
@@ -51,7 +51,7 @@ def test_crop_cuts_what_lies_outside_the_box() -> None:
 @pytest.mark.parametrize("frame", [(10, 8, 51, 43), (20.4, 3.2, 64.9, 30.7), (-10, -10, 50, 50), (25, 20, 35, 30)])
 def test_polygons_and_their_bitmap_are_cropped_alike(frame: tuple[float, ...]) -> None:
     mask = ellipse(30, 25, 19.3, 16.4)
-    drawn, sampled = crop([mask, as_bitmap(mask)], np.stack([box(*frame)] * 2), 28)
+    drawn, sampled = crop([mask, drawn_bitmap(mask)], np.stack([box(*frame)] * 2), 28)
     assert iou(drawn, sampled) > 0.9
 
 
@@ -120,7 +120,7 @@ def test_the_four_quarters_of_a_bitmap_add_up_to_one() -> None:
 
 def test_polygons_and_their_bitmap_have_like_shares() -> None:
     mask, frame = ellipse(30, 25, 19.3, 16.4), box(20, 15, 45, 60)
-    assert share_inside(mask, frame) == pytest.approx(share_inside(as_bitmap(mask), frame), abs=0.02)
+    assert share_inside(mask, frame) == pytest.approx(share_inside(drawn_bitmap(mask), frame), abs=0.02)
 
 
 @every_empty_mask

@@ -5,8 +5,8 @@ import pytest
 import torch
 from tests.masks import (
     PICTURE,
-    as_bitmap,
     box,
+    drawn_bitmap,
     ellipse,
     every_empty_mask,
     iou,
@@ -22,12 +22,15 @@ from centermask.ops.mask_warp import (
     Mask,
     Polygons,
     area,
+    as_bitmap,
     bounds,
     draw,
     from_rle,
+    from_runs,
     move,
     paste,
     resample,
+    shift,
     to_rle,
 )
 from centermask.size import Size
@@ -47,7 +50,7 @@ def test_bounds_of_polygons_hold_every_part() -> None:
 
 def test_bounds_agree_between_polygons_and_bitmap() -> None:
     mask = Polygons((rectangle(10, 20, 31, 44),))
-    assert bounds(mask).tolist() == bounds(as_bitmap(mask)).tolist() == [10, 20, 31, 44]
+    assert bounds(mask).tolist() == bounds(drawn_bitmap(mask)).tolist() == [10, 20, 31, 44]
 
 
 def test_area_of_polygons_is_that_of_the_shoelace_formula() -> None:
@@ -221,7 +224,7 @@ def test_twice_the_scale_is_four_times_the_area(mask: Mask) -> None:
 def test_polygons_and_their_bitmap_are_moved_alike(scale: tuple[float, float]) -> None:
     mask, size = ellipse(30, 25, 19.3, 16.4), Size(50, 60)
     offset = tuple(float(0 if part > 0 else side) for part, side in zip(scale, (60, 50), strict=True))
-    drawn, sampled = (whole_plane(move(one, scale, offset, size), size) for one in (mask, as_bitmap(mask)))
+    drawn, sampled = (whole_plane(move(one, scale, offset, size), size) for one in (mask, drawn_bitmap(mask)))
     assert iou(drawn, sampled) > 0.93
 
 
@@ -287,3 +290,44 @@ def test_a_code_holds_the_plane(mask: Mask) -> None:
 @every_empty_mask
 def test_the_code_of_an_empty_mask_is_an_empty_mask(mask: Mask) -> None:
     assert area(from_rle(to_rle(mask, PICTURE))) == 0
+
+
+def test_a_code_whose_set_runs_touch_is_read_as_it_is_drawn() -> None:
+    # Two set pixels, an empty gap, four more; and one that goes on at the head of the next column.
+    runs = np.array([2, 2, 0, 4, 3, 2, 7])
+    drawn = (np.arange(20) >= 2) & (np.arange(20) < 8) | (np.arange(20) >= 11) & (np.arange(20) < 13)
+    assert (whole_plane(from_runs(runs, Size(5, 4)), Size(5, 4)) == drawn.reshape(4, 5).T).all()
+
+
+@pytest.mark.parametrize(("rows", "height"), [((1, 3), 2), ((0, 5), 5), ((4, 5), 1)])
+def test_a_decoded_mask_is_cut_to_its_rows(rows: tuple[int, int], height: int) -> None:
+    plane = np.zeros((5, 4), dtype=bool)
+    plane[slice(*rows), 1:3] = True
+    found = from_rle(to_rle(Bitmap(plane, 0, 0), Size(5, 4)))
+    assert found.pixels.shape == (height, 2)
+    assert (found.left, found.top) == (1, rows[0])
+    assert found.pixels.all()
+
+
+def test_a_shift_moves_by_whole_pixels_and_cuts_nothing() -> None:
+    bitmap, polygons = Bitmap(noise(5, 7), 3, 4), Polygons((rectangle(1, 2, 5, 6),))
+    assert bounds(shift(bitmap, -10, 2)).tolist() == (bounds(bitmap) + box(-10, 2, -10, 2)).tolist()
+    assert (shift(bitmap, -10, 2).pixels == bitmap.pixels).all()
+    assert shift(polygons, -10, 2).parts[0].tolist() == rectangle(-9, 4, -5, 8).tolist()
+
+
+@every_empty_mask
+def test_an_empty_mask_stays_empty_when_it_is_shifted(mask: Mask) -> None:
+    assert area(shift(mask, 3, 4)) == 0
+
+
+@every_empty_mask
+def test_an_empty_mask_is_an_empty_bitmap(mask: Mask) -> None:
+    assert area(as_bitmap(mask, PICTURE)) == 0
+
+
+def test_polygons_become_the_pixels_that_are_drawn() -> None:
+    mask = ellipse(30, 25, 19.3, 16.4)
+    assert (whole_plane(as_bitmap(mask, PICTURE), PICTURE) == whole_plane(mask, PICTURE)).all()
+    bitmap = Bitmap(noise(5, 7), 3, 4)
+    assert as_bitmap(bitmap, PICTURE) is bitmap

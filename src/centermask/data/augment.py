@@ -4,12 +4,13 @@ Geometry is chosen first, as one window of the picture, one output size and one 
 and each mask through the same map, so that no stack of full-size masks is ever made.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import UInt8
+from jaxtyping import Int64, UInt8
 from torch import Tensor
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional
@@ -36,6 +37,15 @@ class Augmentation:
     """Large-scale jitter: a picture is scaled by a factor between these; a larger one is cropped at a random place."""
     color_jitter: float = 0.0
     """Brightness, contrast and saturation vary by up to this share."""
+    copy_paste: float = 0.0
+    """Probability that objects of another picture of the same set are pasted in."""
+    mosaic: float = 0.0
+    """Probability that a picture is one of four on a common canvas."""
+
+    @property
+    def plain(self) -> "Augmentation":
+        """The same without copy-paste and mosaic: how pictures look when the network is used."""
+        return replace(self, copy_paste=0.0, mosaic=0.0)
 
 
 class View(NamedTuple):
@@ -53,6 +63,8 @@ class Example(NamedTuple):
 
     pixels: UInt8[Tensor, "3 height width"]
     truth: GroundTruth
+    plane: Size = Size(1, 1)
+    """What its batch needs at least."""
 
 
 def augment(
@@ -69,14 +81,26 @@ def augment(
         rng: Decides everything else.
     """
     view = draw_view(Size(*sample.image.shape[:2]), plan, short_side, rng)
+    pixels, masks = show(sample, view, plan, rng)
+    return Example(pixels, visible_truth(masks, labels, annotated))
+
+
+def show(
+    sample: Sample, view: View, plan: Augmentation, rng: np.random.Generator
+) -> tuple[UInt8[Tensor, "3 height width"], list[Mask]]:
+    """A picture in a view, in colours that are drawn, and its masks there (some may be empty)."""
     pixels = _show(sample.image, view)
     if plan.color_jitter > 0:
         pixels = _vary_colors(pixels, plan.color_jitter, rng)
-    masks = [_show_mask(mask, view) for mask in sample.masks]
+    return pixels, [_show_mask(mask, view) for mask in sample.masks]
+
+
+def visible_truth(masks: Sequence[Mask], labels: Int64[Tensor, " objects"], annotated: Tensor) -> GroundTruth:
+    """The objects of which enough is seen, with boxes from their masks."""
     boxes = torch.from_numpy(np.array([bounds(mask) for mask in masks], dtype=np.float32).reshape(-1, 4))
     kept = (boxes[:, 2:] - boxes[:, :2]).amin(dim=1) >= SMALLEST_SIDE
     visible = tuple(mask for mask, keep in zip(masks, kept.tolist(), strict=True) if keep)
-    return Example(pixels, GroundTruth(boxes[kept], labels[kept], visible, annotated))
+    return GroundTruth(boxes[kept], labels[kept], visible, annotated)
 
 
 def draw_view(size: Size, plan: Augmentation, short_side: int, rng: np.random.Generator) -> View:

@@ -15,9 +15,11 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from centermask.data.augment import Augmentation, Example, augment
-from centermask.data.sample import SampleSet
+from centermask.data.copy_paste import paste_objects
+from centermask.data.mosaic import mosaic
+from centermask.data.sample import Sample, SampleSet
 from centermask.errors import UserError
-from centermask.size import Size, pad_size
+from centermask.size import Size, fit_size, pad_size
 from centermask.structures import GroundTruth, ImageBatch
 
 Batch = tuple[ImageBatch, list[GroundTruth]]
@@ -31,6 +33,8 @@ class Draw(NamedTuple):
     picture: int
     epoch: int
     short_side: int
+    plane: Size = Size(1, 1)
+    """What the whole batch needs, over all processes: no padding then depends on how it is divided."""
 
 
 class TrainingSet(Dataset[Example]):
@@ -41,27 +45,64 @@ class TrainingSet(Dataset[Example]):
         class_names: The classes of the run. What a set does not annotate is not taught as background there.
         plan: How pictures vary.
         seed: Of the run.
-
+        plain_from: The epoch from which copy-paste and mosaic are off, so that the last pictures are natural ones.
     """
 
-    def __init__(self, sets: Sequence[SampleSet], class_names: Sequence[str], plan: Augmentation, seed: int) -> None:
-        self.sets, self.plan, self.seed = list(sets), plan, seed
+    def __init__(
+        self,
+        sets: Sequence[SampleSet],
+        class_names: Sequence[str],
+        plan: Augmentation,
+        seed: int,
+        plain_from: int | None = None,
+    ) -> None:
+        self.sets, self.plan, self.seed, self.plain_from = list(sets), plan, seed, plain_from
         self.ends = np.cumsum([len(one) for one in sets])
         labels = {name: label for label, name in enumerate(class_names)}
         self.labels = [torch.tensor([labels[name] for name in one.class_names], dtype=torch.int64) for one in sets]
         self.annotated = [_marks(own, len(class_names)) for own in self.labels]
         sizes = [one.size(i) for one in sets for i in range(len(one))]
-        self.aspects = np.array([size.width / size.height for size in sizes])
+        self.sizes = np.array(sizes, dtype=np.int32).reshape(-1, 2)
+        self.aspects = self.sizes[:, 1] / np.maximum(self.sizes[:, 0], 1)
 
     def __len__(self) -> int:
         return int(self.ends[-1])
 
     def __getitem__(self, draw: Draw) -> Example:
         which = int(np.searchsorted(self.ends, draw.picture, side="right"))
-        sample = self.sets[which][draw.picture - (int(self.ends[which - 1]) if which else 0)]
-        labels = self.labels[which][torch.from_numpy(sample.labels)]
+        first = draw.picture - (int(self.ends[which - 1]) if which else 0)
+        plain = self.plain_from is not None and draw.epoch >= self.plain_from
+        plan, side = self.plan.plain if plain else self.plan, draw.short_side
         rng = np.random.default_rng((self.seed, draw.epoch, draw.picture))
-        return augment(sample, labels, self.annotated[which], self.plan, draw.short_side, rng)
+        if _happens(plan.mosaic, rng):
+            four = [first, *(self._another(which, first, rng) for _ in range(3))]
+            example = mosaic([self._read(which, i) for i in four], self.annotated[which], plan, side, rng)
+        else:
+            example = augment(*self._read(which, first), self.annotated[which], plan, side, rng)
+        if _happens(plan.copy_paste, rng):
+            other = self._read(which, self._another(which, first, rng))
+            example = paste_objects(example, augment(*other, self.annotated[which], plan, side, rng), rng)
+        return example._replace(plane=draw.plane)
+
+    def plane(self, pictures: Sequence[int], short_side: int) -> Size:
+        """What some pictures need side by side: a multiple of 32."""
+        fitted = [fit_size(Size(*self.sizes[i].tolist()), short_side, self.plan.long_side) for i in pictures]
+        return pad_size(fitted, divisor=32)
+
+    def _read(self, which: int, index: int) -> tuple[Sample, Tensor]:
+        """A picture of one of the sets, and the run's labels of its objects."""
+        sample = self.sets[which][index]
+        return sample, self.labels[which][torch.from_numpy(sample.labels)]
+
+    def _another(self, which: int, index: int, rng: np.random.Generator) -> int:
+        """Some other picture of the same set, which annotates the same classes; the picture itself if it is alone."""
+        count = len(self.sets[which])
+        return (index + int(rng.integers(1, count))) % count if count > 1 else index
+
+
+def _happens(probability: float, rng: np.random.Generator) -> bool:
+    """Draw whether; no number is drawn for what never happens."""
+    return probability > 0 and rng.random() < probability
 
 
 class EpochSampler(Sampler[list[Draw]]):
@@ -73,8 +114,7 @@ class EpochSampler(Sampler[list[Draw]]):
     """
 
     def __init__(self, training_set: TrainingSet, plan: "BatchPlan", epoch: int, first_batch: int = 0) -> None:
-        self.plan, self.epoch, self.first_batch = plan, epoch, first_batch
-        self.aspects, self.short_sides = training_set.aspects, training_set.plan.short_sides
+        self.training_set, self.plan, self.epoch, self.first_batch = training_set, plan, epoch, first_batch
 
     def __len__(self) -> int:
         return self.plan.batches - self.first_batch
@@ -83,12 +123,14 @@ class EpochSampler(Sampler[list[Draw]]):
         plan, rng = self.plan, np.random.default_rng((self.plan.seed, self.epoch))
         order = np.resize(rng.permutation(plan.pictures), plan.batches * plan.batch)
         windows = np.array_split(order, range(plan.batch * WINDOW, len(order), plan.batch * WINDOW))
-        alike = [window[np.argsort(self.aspects[window], kind="stable")] for window in windows]
+        aspects = self.training_set.aspects
+        alike = [window[np.argsort(aspects[window], kind="stable")] for window in windows]
         batches = np.concatenate(alike).reshape(plan.batches, plan.processes, -1)
-        sides = rng.integers(*self.short_sides, size=plan.batches, endpoint=True)
+        sides = rng.integers(*self.training_set.plan.short_sides, size=plan.batches, endpoint=True)
         turn = rng.permutation(plan.batches)
         for batch, side in zip(batches[turn][self.first_batch :], sides[self.first_batch :], strict=True):
-            yield [Draw(int(picture), self.epoch, int(side)) for picture in batch[plan.process]]
+            plane = self.training_set.plane(batch.ravel().tolist(), int(side))
+            yield [Draw(int(picture), self.epoch, int(side), plane) for picture in batch[plan.process]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,7 +195,7 @@ def _collate_or_fault(examples: Sequence[Example | UserError]) -> Batch | UserEr
 def collate(examples: Sequence[Example]) -> Batch:
     """Put examples side by side on planes of one size, a multiple of 32."""
     sizes = [Size(*example.pixels.shape[1:]) for example in examples]
-    plane = pad_size(sizes, divisor=32)
+    plane = pad_size([*sizes, *(example.plane for example in examples)], divisor=32)
     pixels = torch.zeros(len(examples), 3, *plane, dtype=torch.uint8)
     for place, example, size in zip(pixels, examples, sizes, strict=True):
         place[:, : size.height, : size.width] = example.pixels

@@ -3,6 +3,7 @@
 The one place where a ``category_id`` lives: above this file a class is a label, 0 … C−1 in the order of the ids.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import numpy as np
 from centermask.data.coco_entries import Category, CocoImage, CocoObject, parse_category, parse_image, parse_object
 from centermask.data.coco_file import EntryReader, OnError, read_json
 from centermask.data.coco_masks import json_segmentation, visible_mask
+from centermask.data.label_table import AnnotationView, LabelTable, tabulate
 from centermask.data.sample import Sample
 from centermask.errors import UserError
 from centermask.images import Picture, read_image
@@ -39,8 +41,8 @@ class CocoSet:
     """In the order of their ids: the label of a class is its place here."""
     records: tuple[CocoImage, ...]
     """In the order of the file; ``self[i]`` is the sample of ``records[i]``."""
-    objects: tuple[tuple[CocoObject, ...], ...]
-    """Of each record, crowds among them."""
+    table: LabelTable
+    """The annotations of all records, crowds among them."""
     findings: Findings = field(default_factory=Findings)
 
     @property
@@ -53,6 +55,11 @@ class CocoSet:
         """The file's number of each label."""
         return tuple(category.id for category in self.categories)
 
+    @property
+    def objects(self) -> Sequence[tuple[CocoObject, ...]]:
+        """Of each record its annotations, crowds among them, made when they are asked for."""
+        return AnnotationView(self.table, self.records)
+
     def __len__(self) -> int:
         return len(self.records)
 
@@ -63,11 +70,12 @@ class CocoSet:
             UserError: the picture cannot be read, or its size is not what the annotations say.
         """
         record = self.records[index]
-        countable = [item for item in self.objects[index] if not item.is_crowd]
+        rows = self.table.rows_of(range(len(self))[index])
+        countable = rows[~self.table.crowds[rows]]
         return Sample(
             image=_read_as_annotated(record, self.annotations),
-            labels=np.array([item.label for item in countable], dtype=np.int64),
-            masks=tuple(visible_mask(item.segmentation, record.size) for item in countable),
+            labels=self.table.labels[countable].astype(np.int64),
+            masks=tuple(visible_mask(self.table.segmentation(row), record.size) for row in countable.tolist()),
         )
 
     def size(self, index: int) -> Size:
@@ -80,12 +88,18 @@ class CocoSet:
         Images and categories keep their ids. Annotations are numbered from 1, because evaluators take a match with the
         id 0 for none.
         """
-        pairs = [(record, item) for record, items in zip(self.records, self.objects, strict=True) for item in items]
         return {
             "images": [_image_entry(record) for record in self.records],
-            "annotations": [self._annotation_entry(i, *pair) for i, pair in enumerate(pairs, start=1)],
+            "annotations": [entry for index in range(len(self)) for entry in self.truth_of(index)],
             "categories": [{"id": category.id, "name": category.name} for category in self.categories],
         }
+
+    def truth_of(self, index: int) -> list[dict[str, Any]]:
+        """The annotations of one picture as they stand in ``truth()``."""
+        picture = range(len(self))[index]
+        first = int(self.table.picture_starts[picture]) + 1
+        record, items = self.records[picture], self.objects[picture]
+        return [self._annotation_entry(identity, record, item) for identity, item in enumerate(items, start=first)]
 
     def _annotation_entry(self, identity: int, record: CocoImage, item: CocoObject) -> dict[str, Any]:
         return {
@@ -125,13 +139,14 @@ def check_coco(content: dict[str, object], source: Path, images: Path, *, on_err
     records = _read_records(content, images, reader)
     known = {record.id: record for record in records}
     skipped = len(reader.lines)
-    objects = reader.entries(content, "annotations", lambda entry: parse_object(entry, known, labels))
+    objects = reader.each(content, "annotations", lambda entry: parse_object(entry, known, labels))
+    table = tabulate(objects, records)
     lines = tuple(reader.lines)
     return CocoSet(
         annotations=source,
         categories=categories,
         records=tuple(records),
-        objects=_by_record(records, objects),
+        table=table,
         findings=Findings(lines=lines, images=skipped, annotations=len(lines) - skipped),
     )
 
@@ -150,13 +165,6 @@ def _read_records(content: dict[str, object], folder: Path, reader: EntryReader)
         why = f", the first problem is {reader.lines[0]}" if reader.lines else ""
         raise UserError(f"{reader.source}: it names no picture that can be used{why}; check the file and {folder}")
     return records
-
-
-def _by_record(records: list[CocoImage], objects: list[CocoObject]) -> tuple[tuple[CocoObject, ...], ...]:
-    found: dict[int, list[CocoObject]] = {record.id: [] for record in records}
-    for item in objects:
-        found[item.image_id].append(item)
-    return tuple(tuple(items) for items in found.values())
 
 
 def _read_as_annotated(record: CocoImage, annotations: Path) -> Picture:

@@ -33,8 +33,14 @@ class CocoImage:
 
     id: int
     file_name: str
-    path: Path
+    folder: Path
+    """In which ``file_name`` is looked up; shared by all, because a path of each would weigh more than the rest."""
     size: Size
+
+    @property
+    def path(self) -> Path:
+        """Where the picture lies."""
+        return self.folder / self.file_name
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -67,7 +73,7 @@ def parse_image(entry: object, folder: Path) -> CocoImage:
         raise ValueError(f"height × width is {size.height} × {size.width}, expected at most {MAX_PIXELS} pixels")
     name = _text(table, "file_name")
     _check_inside(name)
-    return CocoImage(id=_whole(table, "id", 0, MAX_ID), file_name=name, path=folder / name, size=size)
+    return CocoImage(id=_whole(table, "id", 0, MAX_ID), file_name=name, folder=folder, size=size)
 
 
 def parse_object(entry: object, images: Mapping[int, CocoImage], labels: Mapping[int, int]) -> CocoObject:

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Literal, TypeVar
 
@@ -29,19 +29,24 @@ class EntryReader:
 
     def entries(self, content: dict[str, object], kind: str, parse: Callable[[object], _Parsed]) -> list[_Parsed]:
         """What can be used of the list called ``kind``; of several entries with one id, the first."""
+        return list(self.each(content, kind, parse))
+
+    def each(self, content: dict[str, object], kind: str, parse: Callable[[object], _Parsed]) -> Iterator[_Parsed]:
+        """The same one by one, so that a million annotations need not be held at once."""
         values = content.get(kind)
         if not isinstance(values, list):
             raise UserError(f'{self.source}: there is no list "{kind}"; give a COCO file of object instances')
-        parsed: dict[int, _Parsed] = {}
+        seen: set[int] = set()
         for place, value in enumerate(values):
             try:
                 item = parse(value)
-                if item.id in parsed:
+                if item.id in seen:
                     raise ValueError("its id has been used before")
-                parsed[item.id] = item
             except ValueError as error:
                 self._refuse(kind, f"{self.source}: {_title(kind, value, place)}: {error}")
-        return list(parsed.values())
+                continue
+            seen.add(item.id)
+            yield item
 
     def present(self, records: list[CocoImage], folder: Path) -> list[CocoImage]:
         """The pictures whose files exist."""

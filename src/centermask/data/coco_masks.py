@@ -76,7 +76,9 @@ def _polygons(values: list[object], size: Size) -> Polygons:
     polygons = Polygons(tuple(_polygon(value, size) for value in values))
     if area(visible_mask(polygons, size)) < MIN_AREA:
         raise ValueError("its polygons enclose no area inside the picture")
-    outline = sum(float(np.abs(part - np.roll(part, 1, axis=0)).sum()) for part in polygons.parts)
+    outline = sum(
+        float(np.abs(part[1:] - part[:-1]).sum() + np.abs(part[0] - part[-1]).sum()) for part in polygons.parts
+    )
     if outline > MAX_OUTLINE:
         raise ValueError(f"the outline of its polygons is {outline:.0f} pixels long, expected at most {MAX_OUTLINE}")
     return polygons
