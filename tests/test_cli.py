@@ -1,6 +1,7 @@
 """The command line: what each command writes, and one line for whatever a user can mend."""
 
 import json
+import shutil
 import struct
 import subprocess
 import sys
@@ -30,7 +31,8 @@ from centermask.model.presets import PRESETS, build, preset
 from centermask.train import RunFolder
 from tests.golden.weights import ruled_weights
 
-COMMANDS = ("train", "evaluate", "predict", "demo", "gems", "import-published", "import-backbone", "presets")
+COMMANDS = ("train", "evaluate", "compare", "data", "predict", "demo", "gems", "import-published", "import-backbone",
+            "presets", "doctor")  # fmt: skip
 QUICK = ("--device", "cpu", "--workers", "0", "--short-side", "64", "--batch", "2")
 
 
@@ -198,6 +200,74 @@ def test_train_resumes_to_more_epochs(trained: Path, gems: Path, command: Comman
     assert resumed.code == 0
     assert RunFolder(path=tmp_path / "b").load_state()["step"] == 4
     assert resumed.out.splitlines()[-1].startswith("weights: ")
+
+
+def test_data_check_says_that_drawn_pictures_are_sound(gems: Path, command: Command, tmp_path: Path) -> None:
+    before = {path: path.read_bytes() for path in gems.rglob("*") if path.is_file()}
+    said = command("data", "check", gems, "--out", tmp_path / "check")
+    assert said.code == 0
+    assert (tmp_path / "check" / "issues.json").is_file()
+    assert "<html" in (tmp_path / "check" / "check.html").read_text()
+    assert {path: path.read_bytes() for path in gems.rglob("*") if path.is_file()} == before
+
+
+def test_data_check_ends_with_one_if_training_would_be_harmed(gems: Path, command: Command, tmp_path: Path) -> None:
+    shutil.copytree(gems, tmp_path / "broken")
+    picture = next((tmp_path / "broken" / "train").iterdir())
+    picture.write_bytes(picture.read_bytes()[:200])
+    said = command("data", "check", tmp_path / "broken", "--out", tmp_path / "check")
+    assert said.code == 1
+    assert picture.name in (tmp_path / "check" / "issues.json").read_text()
+
+
+@pytest.mark.parametrize("form", ["coco", "yolo", "labelme", "png"])
+def test_converted_data_can_be_evaluated_on(
+    form: str, gems: Path, trained: Path, command: Command, tmp_path: Path
+) -> None:
+    said = command("data", "convert", gems, tmp_path / "out", "--format", form)
+    assert said.code == 0
+    assert said.out.splitlines()[0].startswith(f"{tmp_path / 'out'}: 5 pictures, ")
+    assert command("evaluate", trained / "last.safetensors", tmp_path / "out", "--device", "cpu").code == 0
+    again = command("data", "convert", gems, tmp_path / "out", "--format", form)
+    assert again.code == 2  # nothing is overwritten
+    assert str(tmp_path / "out") in again.errors[0]
+
+
+def test_evaluate_writes_a_page(gems: Path, trained: Path, command: Command, tmp_path: Path) -> None:
+    page = tmp_path / "scores.html"
+    assert command("evaluate", trained / "last.safetensors", gems, "--html", page, "--device", "cpu").code == 0
+    assert "last.safetensors" in page.read_text()
+
+
+def test_compare_says_that_a_network_equals_itself(
+    gems: Path, trained: Path, command: Command, tmp_path: Path
+) -> None:
+    weights, page = trained / "last.safetensors", tmp_path / "compare.html"
+    said = command("compare", weights, weights, "--data", gems, "--html", page, "--resamples", 9, "--device", "cpu")
+    assert said.code == 0
+    assert "mask AP" in said.out
+    assert page.is_file()
+    one_line(command("compare", weights, weights, "--data", gems, "--resamples", 0), "resamples must be at least 1")
+
+
+def test_train_starts_from_weights_with_other_classes(
+    gems: Path, trained: Path, command: Command, tmp_path: Path
+) -> None:
+    said = command("train", gems, "--out", tmp_path / "a", "--epochs", 1, "--init", trained / "last.safetensors",
+                   "--freeze", 32, *QUICK)  # fmt: skip
+    assert said.code == 0
+    assert "all else kept" in said.out
+    assert "do not learn" in said.out
+    before, after = (load_tensors(folder / "last.safetensors")[1] for folder in (trained, tmp_path / "a"))
+    backbone = [key for key in before if key.startswith("backbone.")]
+    assert backbone
+    assert all(torch.equal(before[key], after[key]) for key in backbone)
+
+
+def test_the_doctor_speaks(command: Command) -> None:
+    said = command("doctor")
+    assert said.code == 0
+    assert "| torch |" in said.out
 
 
 def test_train_takes_settings_from_a_file_and_flags_win(command: Command, gems: Path, tmp_path: Path) -> None:
@@ -466,9 +536,11 @@ def test_settings_that_cannot_be_used_are_told(
         (["--preset", "centermask-nan"], "did you mean 'centermask-nano'"),
         (["--epochs", "0"], "epochs must be at least 1"),
         (["--backbone-weights", "nowhere.safetensors"], "nowhere.safetensors: no such file"),
-        (["--resume"], "no run to resume"),
         (["--min-short-side", "900"], "min_short_side"),
-        (["--pretrained", "--backbone-weights", "a"], "either"),
+        (["--pretrained", "--backbone-weights", "a"], "only one of pretrained and backbone_weights"),
+        (["--pretrained", "--init", "a"], "only one of pretrained and init"),
+        (["--freeze", "3"], "freeze must be 0, 2, 4, 8, 16 or 32"),
+        (["--init", "nowhere.safetensors"], "nowhere.safetensors: no such weights file"),
     ],
 )
 def test_training_that_cannot_begin_is_told(command: Command, tmp_path: Path, extra: list[str], told: str) -> None:

@@ -22,12 +22,15 @@ def test_a_model_config_comes_back_from_json(config: ModelConfig) -> None:
     assert ModelConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
 
 
+@pytest.mark.filterwarnings("ignore:Do not use the .random. module")  # beartype looks at one item of a tuple by chance
 @settings(deadline=None)
 @given(
     st.builds(
         TrainConfig,
         epochs=positive,
-        batch=positive,
+        batch=positive | st.just("auto"),
+        init=st.just("auto"),
+        log_to=st.sampled_from([(), ("wandb",), ("wandb", "mlflow")]),
         flip=shares,
         scale_jitter=st.tuples(st.floats(0.01, 1), st.floats(1, 10)),
         optimizer=st.sampled_from(["adamw", "sgd"]),
@@ -92,7 +95,12 @@ def test_a_network_that_cannot_be_is_refused_by_name(wrong: dict, named: str) ->
         ({"scale_jitter": (2.0, 1.0)}, "scale_jitter"),
         ({"min_short_side": 400, "short_side": 384}, "min_short_side"),
         ({"long_side": 100, "short_side": 384}, "long_side"),
-        ({"pretrained": True, "backbone_weights": "a"}, "either"),
+        ({"pretrained": True, "backbone_weights": "a"}, "only one of pretrained and backbone_weights"),
+        ({"init": "a", "pretrained": True}, "only one of pretrained and init"),
+        ({"freeze": 3}, "freeze"),
+        ({"freeze": 4, "norm": "batch"}, "norm frozen"),
+        ({"accumulate": 0}, "accumulate"),
+        ({"copy_paste": 2.0}, "copy_paste"),
     ],
 )
 def test_a_run_that_cannot_be_is_refused_by_name(wrong: dict, named: str) -> None:
@@ -109,7 +117,7 @@ def test_a_run_that_cannot_be_is_refused_by_name(wrong: dict, named: str) -> Non
         (ModelConfig, {"pixel_mean": [1, 2]}, "pixel_mean .*must be a list of a number, a number, a number"),
         (ModelConfig, {"fpn_channels": "256"}, "fpn_channels .*must be a whole number, not '256'"),
         (ModelConfig, {"class_agnostic_masks": 1}, "class_agnostic_masks .*must be true or false, not 1"),
-        (TrainConfig, {"epochs": 2.5}, "epochs .*must be a whole number, not 2.5"),
+        (TrainConfig, {"epochs": 2.5}, "epochs .*must be a whole number, or nothing, not 2.5"),
         (TrainConfig, {"epochs": True}, "epochs"),
         (TrainConfig, {"lr": "fast"}, "lr .*must be a number, or nothing, not 'fast'"),
         (TrainConfig, {"lr": [1]}, "lr"),

@@ -1,5 +1,5 @@
-"""The command line: ``centermask train | evaluate | predict | demo | gems | import-published | import-backbone |
-presets``.
+"""The command line: ``centermask train | evaluate | compare | predict | data check | data convert | demo | gems |
+import-published | import-backbone | presets | doctor``.
 
 The one file that imports lazily: ``--help`` must not wait for torch.
 """
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 import yaml
-from tyro.conf import OmitArgPrefixes, Positional, subcommand
+from tyro.conf import OmitArgPrefixes, OmitSubcommandPrefixes, Positional, subcommand
 
 from centermask.config import TrainConfig
 from centermask.errors import UserError
@@ -23,10 +23,14 @@ from centermask.errors import UserError
 if TYPE_CHECKING:
     from rich.progress import Progress
 
+    from centermask.data.sources import Evaluable
     from centermask.instances import Instances
+    from centermask.report import EvaluatedSet
 
 FAILED = 2
 """Exit code for anything a user can mend."""
+HARMFUL = 1
+"""Exit code of a check that found what would harm training."""
 OnError = Literal["stop", "skip"]
 _EXPONENT = re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+")
 
@@ -35,8 +39,8 @@ _EXPONENT = re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+")
 class Train:
     """Train on annotated pictures.
 
-    DATA is a folder with pictures beside annotations/NAME_{train,val}.json (COCO format), FOLDER:NAME where there are
-    several, or gems: for drawn stones. Of several, each teaches the classes it annotates.
+    DATA is a folder of annotated pictures (COCO, YOLO-seg, labelme or index PNGs), FOLDER:NAME where COCO files of
+    several names lie in it, or gems: for drawn stones. Of several, each teaches the classes it annotates.
     """
 
     data: Positional[tuple[str, ...]]
@@ -47,7 +51,7 @@ class Train:
     file: Path | None = None
     """A YAML file with any of these settings; flags win over it."""
     resume: bool = False
-    """Go on with the run in --out."""
+    """Go on with the run in --out, or begin it if there is none yet."""
     train_annotations: Path | None = None
     """Annotation file of the training pictures, instead of those in DATA/annotations."""
     val_annotations: Path | None = None
@@ -58,7 +62,7 @@ class Train:
     """Bad annotations stop the run, or are skipped and counted."""
 
     def run(self) -> int:
-        from centermask.data.sources import open_data, skipped
+        from centermask.data.sources import describe, open_data, skipped
         from centermask.train import RunFolder, Stopped, train
 
         if not self.data:
@@ -69,19 +73,20 @@ class Train:
             )
         splits = [open_data(data, train_annotations=self.train_annotations, val_annotations=self.val_annotations,
                             images=self.images, on_error=self.on_error) for data in self.data]  # fmt: skip
-        _tell_skipped([line for split in splits for line in skipped(split)])
+        if _speaks():
+            for split in splits:
+                print(describe(split))
+            _tell_skipped([line for split in splits for line in skipped(split)])
         train_sets = [split.train for split in splits if split.train is not None]
         val_sets = {f"{split.name} {i}" if [one.name for one in splits].count(split.name) > 1 else split.name: split.val
                     for i, split in enumerate(splits, start=1) if split.val is not None}  # fmt: skip
         folder = RunFolder(path=self.out)
-        folder.open(self.config, list(self.data), resume=self.resume)
         try:
-            train(self.config, train_sets, val_sets, folder, resume=self.resume)
+            train(self.config, train_sets, val_sets, folder, data=self.data, resume=self.resume)
         except Stopped as stop:
-            print(f"stopped and saved; go on with the same command and --resume ({folder.state})", file=sys.stderr)
+            if _speaks():
+                print(f"stopped and saved; go on with the same command and --resume ({folder.state})", file=sys.stderr)
             return stop.exit_code
-        best = folder.weights("best")
-        print(f"weights: {best if best.is_file() else folder.weights('last')}")
         return 0
 
 
@@ -101,6 +106,8 @@ class Evaluate:
     """Write the figures here."""
     predictions: Path | None = None
     """Write all predictions here, as COCO results."""
+    html: Path | None = None
+    """Write a page here: curves, heat map, confusion, calibration and the worst errors."""
     max_detections: int | None = None
     """Objects per picture that count; raise it for dense sets. At least 100, or what the network keeps."""
     short_side: int | None = None
@@ -113,30 +120,142 @@ class Evaluate:
     def run(self) -> int:
         from rich.console import Console
 
-        from centermask.data.sources import open_data, skipped
-        from centermask.evaluate import evaluate_predictions, format_table, predict_set
+        from centermask.evaluate import format_table
         from centermask.files import write_whole
-        from centermask.predict import Predictor
+        from centermask.report import write_evaluation
 
-        split = open_data(self.data, val_annotations=self.annotations, images=self.images, on_error=self.on_error,
-                          evaluation_only=True)  # fmt: skip
-        _tell_skipped(skipped(split))
-        chosen = split.val if split.val is not None else split.train
-        if chosen is None or not len(chosen):
-            raise UserError(f"{self.data} has no annotated picture; give --annotations FILE")
-        predictor = Predictor(self.weights, device=_device(self.device), score_threshold=0.0,
-                              short_side=self.short_side, max_detections=self.max_detections)  # fmt: skip
-        with _progress() as progress:
-            task = progress.add_task("predicting", total=len(chosen))
-            rows = predict_set(predictor, chosen, on_progress=lambda done, _: progress.update(task, completed=done))
-        limit = max(100, self.max_detections or predictor.model.config.max_detections)
-        evaluation = evaluate_predictions(chosen.truth(), rows, max_detections=limit)
+        chosen = _evaluation_set(self.data, self.annotations, self.images, self.on_error)
+        one = _evaluated(self.weights, self.data, chosen, self)
         if self.predictions:
-            write_whole(self.predictions, json.dumps(rows).encode())
+            write_whole(self.predictions, json.dumps(list(one.rows)).encode())
         if self.json:
-            record = {"weights": self.weights, "data": self.data, **evaluation.to_json()}
+            record = {"weights": self.weights, "data": self.data, **one.evaluation.to_json()}
             write_whole(self.json, json.dumps(record, indent=2).encode())
-        Console().print(format_table(evaluation))
+        if self.html:
+            write_evaluation(self.html, [one], title=f"{self.weights} on {self.data}")
+        Console().print(format_table(one.evaluation))
+        return 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Compare:
+    """Put two networks side by side on the same pictures, with 95 % intervals."""
+
+    a: Positional[str]
+    """A weights file, or "nano" for the bundled ones."""
+    b: Positional[str]
+    """Another one."""
+    data: str
+    """FOLDER, FOLDER:NAME, or gems:; its val split is used, or the only one it has."""
+    annotations: Path | None = None
+    """Annotation file, instead of the one in DATA/annotations."""
+    images: Path | None = None
+    """Folder of the pictures, if not beside the annotations."""
+    html: Path | None = None
+    """Write a page here, with the pictures on which the two differ most."""
+    resamples: int = 1000
+    """Drawn for the intervals: the same pictures for both, with repetition."""
+    max_detections: int | None = None
+    """Objects per picture that count; raise it for dense sets. At least 100, or what the network keeps."""
+    short_side: int | None = None
+    """Scale pictures so; as in training if not given."""
+    device: str = "auto"
+    """cpu, cuda, or what there is."""
+    on_error: OnError = "stop"
+    """Bad annotations stop, or are skipped and counted."""
+
+    def run(self) -> int:
+        from rich.console import Console
+
+        from centermask.evaluate import compare, format_comparison
+        from centermask.report import write_comparison
+
+        if self.resamples < 1:
+            raise UserError(f"resamples must be at least 1, not {self.resamples}")
+        chosen = _evaluation_set(self.data, self.annotations, self.images, self.on_error)
+        a, b = (_evaluated(weights, weights, chosen, self) for weights in (self.a, self.b))
+        limit = max(a.evaluation.max_detections, b.evaluation.max_detections)
+        found = compare(chosen.truth(), a.rows, b.rows, resamples=self.resamples, max_detections=limit)
+        if self.html:
+            write_comparison(self.html, found, a, b)
+        Console().print(format_comparison(found))
+        return 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataCheck:
+    """Say what is wrong with annotated pictures before they are trained on; changes nothing.
+
+    Exit code 1 if something would harm training.
+    """
+
+    data: Positional[str]
+    """FOLDER, or FOLDER:NAME."""
+    out: Path = Path("centermask-check")
+    """Folder for issues.json and check.html."""
+    train_annotations: Path | None = None
+    """Annotation file of the training pictures, instead of those in DATA."""
+    val_annotations: Path | None = None
+    """Annotation file of the validation pictures."""
+    images: Path | None = None
+    """Folder of the pictures, if not beside the annotations."""
+    workers: int | None = None
+    """Processes that open the pictures; chosen from the number of cores if not given."""
+
+    def run(self) -> int:
+        from rich.console import Console
+
+        from centermask.data.check import check_data, format_report, write_report
+
+        with _progress() as progress:
+            task = progress.add_task("looking", total=None)
+            report = check_data(
+                self.data, train_annotations=self.train_annotations, val_annotations=self.val_annotations,
+                images=self.images, workers=self.workers,
+                on_progress=lambda done, total: progress.update(task, completed=done, total=total),
+            )  # fmt: skip
+        write_report(report, self.out)
+        Console().print(format_report(report))
+        print(f"all of it: {self.out / 'issues.json'}\npictures of it: {self.out / 'check.html'}")
+        return HARMFUL if report.harmful else 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataConvert:
+    """Write annotated pictures in another format; DATA stays as it is."""
+
+    data: Positional[str]
+    """FOLDER, or FOLDER:NAME."""
+    out: Positional[Path]
+    """A new folder."""
+    format: Literal["coco", "yolo", "labelme", "png"] = "coco"
+    """What to write: COCO JSON, YOLO-seg text, labelme JSON, or an index PNG for each picture."""
+    link: bool = False
+    """Link the pictures instead of copying them."""
+
+    def run(self) -> int:
+        from centermask.data.convert import convert
+
+        with _progress() as progress:
+            task = progress.add_task("writing", total=None)
+            made = convert(
+                self.data, self.out, to=self.format, link=self.link,
+                on_progress=lambda done, total: progress.update(task, completed=done, total=total),
+            )  # fmt: skip
+        print(f"{self.out}: {made.pictures} pictures, {made.objects} objects in {self.format} format")
+        for note in made.notes:
+            print(note)
+        return 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Doctor:
+    """Print versions, devices and what is missing, to be pasted into a bug report."""
+
+    def run(self) -> int:
+        from centermask.doctor import examine
+
+        print(examine())
         return 0
 
 
@@ -301,15 +420,34 @@ class Presets:
         return 0
 
 
+DataCommand = Annotated[DataCheck, subcommand("check")] | Annotated[DataConvert, subcommand("convert")]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Data:
+    """Check annotated pictures, or convert them."""
+
+    what: OmitSubcommandPrefixes[DataCommand]
+
+    def run(self) -> int:
+        return self.what.run()
+
+
 Command = (
     Annotated[OmitArgPrefixes[Train], subcommand("train")]
     | Annotated[Evaluate, subcommand("evaluate")]
+    | Annotated[Compare, subcommand("compare")]
+    | Annotated[Data, subcommand("data")]
     | Annotated[Predict, subcommand("predict")]
     | Annotated[Demo, subcommand("demo")]
     | Annotated[Gems, subcommand("gems")]
     | Annotated[ImportPublished, subcommand("import-published")]
     | Annotated[ImportBackbone, subcommand("import-backbone")]
     | Annotated[Presets, subcommand("presets")]
+    | Annotated[Doctor, subcommand("doctor")]
+)
+AnyCommand = (
+    Train | Evaluate | Compare | Data | Predict | Demo | Gems | ImportPublished | ImportBackbone | Presets | Doctor
 )
 
 
@@ -329,9 +467,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(130)
 
 
-def parse(
-    arguments: list[str],
-) -> Train | Evaluate | Predict | Demo | Gems | ImportPublished | ImportBackbone | Presets:
+def parse(arguments: list[str]) -> AnyCommand:
     """The command that arguments stand for; a YAML file's settings become its defaults.
 
     Raises:
@@ -388,6 +524,41 @@ def _value_after(flag: str, arguments: list[str]) -> str | None:
         if argument.startswith(f"{flag}="):
             return argument.removeprefix(f"{flag}=")
     return None
+
+
+def _evaluation_set(data: str, annotations: Path | None, images: Path | None, on_error: OnError) -> "Evaluable":
+    """The val split of a data argument, or the only one it has."""
+    from centermask.data.sources import open_data, skipped
+
+    split = open_data(data, val_annotations=annotations, images=images, on_error=on_error, evaluation_only=True)
+    _tell_skipped(skipped(split))
+    chosen = split.val if split.val is not None else split.train
+    if chosen is None or not len(chosen):
+        raise UserError(f"{data} has no annotated picture; give --annotations FILE")
+    return chosen
+
+
+def _evaluated(weights: str, name: str, chosen: "Evaluable", asked: Evaluate | Compare) -> "EvaluatedSet":
+    """A set predicted by a network, counted and analysed."""
+    from centermask.evaluate import analyse, evaluate_predictions, predict_set
+    from centermask.predict import Predictor
+    from centermask.report import EvaluatedSet
+
+    predictor = Predictor(weights, device=_device(asked.device), score_threshold=0.0, short_side=asked.short_side,
+                          max_detections=asked.max_detections)  # fmt: skip
+    with _progress() as progress:
+        task = progress.add_task("predicting", total=len(chosen))
+        rows = predict_set(predictor, chosen, on_progress=lambda done, _: progress.update(task, completed=done))
+    limit = max(100, asked.max_detections or predictor.model.config.max_detections)
+    truth = chosen.truth()
+    evaluation = evaluate_predictions(truth, rows, max_detections=limit)
+    analysis = analyse(truth, rows, max_detections=limit)
+    return EvaluatedSet(name=name, dataset=chosen, rows=rows, evaluation=evaluation, analysis=analysis)
+
+
+def _speaks() -> bool:
+    """Whether this is the first process of a run, or the only one."""
+    return os.environ.get("RANK", "0") == "0"
 
 
 def _device(name: str) -> str | None:

@@ -173,6 +173,7 @@ def _require(true: bool, message: str) -> None:
 Schedule = Literal["cosine", "step"]
 Optimizer = Literal["adamw", "sgd"]
 Precision = Literal["auto", "fp32", "bf16"]
+Tracker = Literal["wandb", "mlflow"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -185,10 +186,14 @@ class TrainConfig:
 
     preset: str = "centermask-nano"
     """Which network; `centermask presets` lists them."""
-    epochs: int = 12
-    """How often each picture is seen."""
-    batch: int = 8
-    """Pictures of a step, over all processes."""
+    init: str = "auto"
+    """A network to start from, whatever its classes; auto is the bundled one where the preset has one, or none."""
+    epochs: int | None = None
+    """How often each picture is seen; if not given 12, or for a small set as often as makes 1000 steps."""
+    batch: int | Literal["auto"] = 8
+    """Pictures of a step, over all processes; auto fills the GPU."""
+    accumulate: int = 1
+    """Parts in which the pictures of a step go through the network one after the other: less memory, the same step."""
     short_side: int = 384
     """Short side of the pictures in pixels, the largest that training draws and the one for prediction."""
     min_short_side: int | None = None
@@ -201,6 +206,12 @@ class TrainConfig:
     """Large-scale jitter: factors between which pictures are scaled and then cropped; (0.5, 1.5) is strong."""
     color_jitter: float = 0.2
     """Brightness, contrast and saturation vary by up to this share."""
+    copy_paste: float = 0.0
+    """Probability that a picture receives objects cut out of another one."""
+    mosaic: float = 0.0
+    """Probability that a picture is put together from four."""
+    plain_epochs: int | None = None
+    """Last epochs without copy-paste and mosaic; a sixth of all if not given."""
     optimizer: Optimizer = "adamw"
     """AdamW for small data and pretrained backbones, SGD as published."""
     lr: float | None = None
@@ -216,7 +227,7 @@ class TrainConfig:
     ema: float = 0.998
     """Decay of the averaged weights, which are the ones evaluated and saved; 0 does not average."""
     precision: Precision = "auto"
-    """auto is bf16 on a GPU that has it, else fp32."""
+    """auto is bf16 on a GPU or a processor that computes in it, else fp32."""
     norm: Norm | None = None
     """Of the backbone; if not given the preset's, or, without trained weights, "group", which trains from scratch."""
     attention_fusion: AttentionFusion | None = None
@@ -225,27 +236,41 @@ class TrainConfig:
     """One mask for all classes; the preset's if not given."""
     max_detections: int | None = None
     """Objects kept per picture; the preset's if not given. Raise it for dense sets."""
+    train_proposals: int | None = None
+    """Detections per picture that the mask branch is trained on, beside the true boxes; the preset's if not given."""
+    train_rois: int | None = None
+    """Boxes per picture that the mask branch is trained on in all, at most; the preset's if not given."""
+    freeze: int = 0
+    """Layers of the backbone up to this stride (2, 4, 8, 16 or 32) do not learn; 0 lets all learn."""
     backbone_weights: str | None = None
     """A backbone file that `centermask import-backbone` wrote, or a network with the same backbone."""
     pretrained: bool = False
     """Start a timm backbone from timm's hub; needs a network once."""
-    evaluate_every: int = 1
-    """Epochs between evaluations; 0 evaluates at the end only."""
+    evaluate_every: int | None = None
+    """Epochs between evaluations; 0 evaluates at the end only; about twelve in a run if not given."""
+    patience: int = 0
+    """Stop after so many evaluations without a better mask AP; 0 goes on to the end."""
+    save_minutes: float = 10.0
+    """The state for --resume is saved after each epoch, and within one whenever so many minutes have passed."""
     workers: int | None = None
     """Processes that prepare pictures; chosen from the number of cores if not given."""
     log_every: int = 10
     """Steps between two lines of metrics.jsonl."""
+    log_to: tuple[Tracker, ...] = ()
+    """Tell the figures to wandb or mlflow too, if they are installed; TensorBoard always gets them."""
     seed: int = 0
     """Decides the order of pictures, their augmentation and the fresh weights."""
     device: str = "auto"
     """cpu, cuda, or what there is."""
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch", "short_side", "log_every"):
-            _require(getattr(self, name) >= 1, f"{name} must be at least 1, not {getattr(self, name)}")
-        for name in ("flip", "color_jitter", "warmup", "ema"):
+        for name in ("epochs", "batch", "accumulate", "short_side", "log_every"):
+            value = getattr(self, name)
+            _require(value in (None, "auto") or value >= 1, f"{name} must be at least 1, not {value}")
+        for name in ("flip", "color_jitter", "warmup", "ema", "copy_paste", "mosaic"):
             _require(0 <= getattr(self, name) <= 1, f"{name} must lie in [0, 1], not {getattr(self, name)}")
-        for name in ("lr", "weight_decay", "clip", "evaluate_every", "workers", "seed"):
+        for name in ("lr", "weight_decay", "clip", "evaluate_every", "patience", "save_minutes", "plain_epochs", "workers",
+                     "seed"):  # fmt: skip
             value = getattr(self, name)
             _require(value is None or value >= 0, f"{name} must not be negative, not {value}")
         _require(self.seed < 2**32, f"seed must be less than 2^32, not {self.seed}")
@@ -256,12 +281,11 @@ class TrainConfig:
         smallest = self.min_short_side
         _require(smallest is None or 1 <= smallest <= self.short_side, "min_short_side must not pass short_side")
         _require(self.long_side is None or self.long_side >= self.short_side, "long_side must not be below short_side")
-        _require(not (self.pretrained and self.backbone_weights), "give either pretrained or backbone_weights")
-
-    @property
-    def from_scratch(self) -> bool:
-        """Whether the backbone starts without trained weights."""
-        return not (self.pretrained or self.backbone_weights)
+        _require(self.freeze in (0, 2, 4, 8, 16, 32), f"freeze must be 0, 2, 4, 8, 16 or 32, not {self.freeze}")
+        _require(not (self.freeze and self.norm == "batch"), "freeze does not go with norm batch; use norm frozen")
+        starts = [name for name, given in (("pretrained", self.pretrained), ("backbone_weights", self.backbone_weights),
+                                           ("init", self.init not in ("auto", "none"))) if given]  # fmt: skip
+        _require(len(starts) <= 1, f"give only one of {' and '.join(starts)}")
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as YAML knows them; the inverse of ``from_dict``."""

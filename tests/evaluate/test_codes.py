@@ -30,6 +30,11 @@ def test_areas_are_those_of_the_single_codes(monkeypatch):
     assert measure(Codes.of(counts), sizes).tolist() == [mask.pixels.sum() for mask in masks]
 
 
+def test_empty_masks_have_no_area():
+    empty = to_rle(Bitmap(np.zeros((0, 0), dtype=bool), 0, 0), SIZE)["counts"]
+    assert measure(Codes.of([empty, empty]), [SIZE] * 2).tolist() == [0, 0]
+
+
 def test_no_codes_have_no_areas():
     assert measure(Codes.of([]), []).shape == (0,)
 

@@ -1,25 +1,52 @@
-"""Scores of a network on the validation sets of a run."""
+"""Scores of a network on the validation sets of a run: each process predicts a share, the first one counts."""
 
 from collections.abc import Callable, Mapping
 
 from centermask.data.sources import Evaluable
-from centermask.evaluate import Evaluation, evaluate_predictions, predict_set
-from centermask.model.centermask import CenterMask
+from centermask.errors import UserError
+from centermask.evaluate import Evaluation, Results, analyse, evaluate_predictions, merge_shards, predict_set
 from centermask.predict import Predictor
+from centermask.report import EvaluatedSet
+from centermask.train.run import Run
 
 
-def evaluate_model(
-    model: CenterMask, sets: Mapping[str, Evaluable], on_progress: Callable[[int, int], object] | None = None
-) -> dict[str, Evaluation]:
-    """COCO scores of a network on each set; the network is left in evaluation mode."""
-    predictor = Predictor(model, score_threshold=0.0)
-    limit = max(100, model.decoding.max_detections)
-    return {
-        name: evaluate_predictions(
-            one.truth(), predict_set(predictor, one, on_progress=on_progress), max_detections=limit
-        )
-        for name, one in sets.items()
-    }
+def evaluate_together(
+    run: Run, sets: Mapping[str, Evaluable], on_progress: Callable[[int, int], object] | None = None
+) -> dict[str, EvaluatedSet]:
+    """COCO scores and an analysis for each set in the first process, nothing in the others.
+
+    The network is left in evaluation mode.
+
+    Raises:
+        UserError: a picture cannot be used.
+    """
+    predictor = Predictor(run.usable_model, score_threshold=0.0)
+    limit = max(100, run.model.config.max_detections)
+    found: dict[str, EvaluatedSet] = {}
+    for name, one in sets.items():
+        parts = _predict_share(run, predictor, one, on_progress)
+        if parts:
+            rows = merge_shards(parts)
+            evaluation = evaluate_predictions(one.truth(), rows, max_detections=limit)
+            analysis = analyse(one.truth(), rows, max_detections=limit)
+            found[name] = EvaluatedSet(name=name, dataset=one, rows=rows, evaluation=evaluation, analysis=analysis)
+    return found
+
+
+def _predict_share(
+    run: Run, predictor: Predictor, one: Evaluable, on_progress: Callable[[int, int], object] | None
+) -> list[Results]:
+    """All processes' predictions in the first one, an empty list in the others."""
+    together = run.together
+    share = range(together.process, len(one), together.processes)
+    part: Results | None = None
+    fault: UserError | None = None
+    try:
+        part = predict_set(predictor, one, indices=share, on_progress=on_progress)
+    except UserError as error:
+        fault = error
+    together.fail_together(fault)
+    return [shard for shard in together.gather(part) if shard is not None]
 
 
 def mean_mask_ap(evaluations: Mapping[str, Evaluation]) -> float:

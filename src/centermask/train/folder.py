@@ -3,10 +3,13 @@
 - ``config.yaml``: the run's ``TrainConfig`` and its data;
 - ``last.safetensors``, ``best.safetensors``: averaged weights, ready for use;
 - ``resume.pt``: weights, optimiser, average and generators at the last saved step;
-- ``metrics.jsonl`` and TensorBoard's files.
+- ``metrics.jsonl`` and TensorBoard's files;
+- ``report.html``, and in ``report`` what it is made of;
+- ``bad-batch-*.pt``: batches whose losses were no numbers.
 """
 
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +23,8 @@ from centermask.errors import UserError
 from centermask.files import write_whole
 from centermask.model.centermask import CenterMask
 
-LASTING = ("preset", "batch", "optimizer", "norm", "attention_fusion", "class_agnostic_masks", "seed")
+LASTING = ("preset", "batch", "accumulate", "optimizer", "norm", "attention_fusion", "class_agnostic_masks", "freeze",
+           "seed")  # fmt: skip
 """Settings that a resumed run must share with its beginning; the others, such as epochs and workers, may change."""
 
 
@@ -30,29 +34,35 @@ class RunFolder:
 
     path: Path
 
-    def open(self, config: TrainConfig, data: list[str], *, resume: bool) -> None:
-        """Begin a run, or go on with one.
+    def open(self, config: TrainConfig, data: Sequence[str], *, resume: bool) -> dict[str, Any] | None:
+        """Begin a run, or go on with one; where ``resume`` finds none yet, it begins.
+
+        Returns:
+            The state to go on from, if there is one.
 
         Raises:
-            UserError: the folder holds another run, none to resume or one of other settings, or cannot be written.
+            UserError: the folder holds another run or one of other settings, or cannot be written.
         """
-        if resume and not self.state.is_file():
-            raise UserError(f"{self.path} holds no run to resume (no {self.state.name}); start it without --resume")
-        if not resume and self.state.exists():
+        begun = self.state.exists()
+        if begun and not resume:
             raise UserError(f"{self.path} already holds a run; add --resume to go on with it, or choose another --out")
-        if resume:
+        if begun:
             self._check_same(config)
-        content = {"data": data, **config.to_dict()}
+        state = self.load_state() if begun else None
+        content = {"data": list(data), **config.to_dict()}
         write_whole(self.path / "config.yaml", yaml.safe_dump(content, sort_keys=False).encode())
+        return state
 
     def _check_same(self, config: TrainConfig) -> None:
         try:
             begun = dict(yaml.safe_load((self.path / "config.yaml").read_text(encoding="utf-8")))
         except (OSError, ValueError, TypeError, yaml.YAMLError):
             raise UserError(f"{self.path / 'config.yaml'}: cannot be read; start the run anew") from None
+        usual = TrainConfig()
         for name in LASTING:
-            if begun.get(name) != getattr(config, name):
-                raise UserError(f"{self.path} was begun with {name} {begun.get(name)}, not {getattr(config, name)}; "
+            before = begun.get(name, getattr(usual, name))  # what an older version did not know
+            if before != getattr(config, name):
+                raise UserError(f"{self.path} was begun with {name} {before}, not {getattr(config, name)}; "
                                 "resume with the same settings, or choose another --out")  # fmt: skip
 
     @property

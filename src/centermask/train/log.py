@@ -1,16 +1,24 @@
-"""What a run tells: a live line on the terminal, metrics.jsonl and TensorBoard."""
+"""What a run tells: a live line on the terminal, metrics.jsonl, TensorBoard and other trackers."""
 
 import json
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 
+from accelerate.tracking import GeneralTracker, MLflowTracker, WandBTracker
+from accelerate.utils import is_mlflow_available, is_wandb_available
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from torch.utils.tensorboard import SummaryWriter
 
+from centermask.config import Tracker
+from centermask.errors import UserError
+from centermask.files import write_whole
+
+METRICS = "metrics.jsonl"
 SILENT_SECONDS = 20.0
 """Between two lines where the output is no terminal."""
 
@@ -24,12 +32,26 @@ class RunLog:
         first_step: Where this part of it begins.
         console: Where the progress is shown.
         active: False in all processes but the first: then nothing is told.
+        log_to: Further trackers.
+
+    Raises:
+        UserError: a tracker is not installed, or the folder cannot be written.
     """
 
-    def __init__(self, folder: Path, steps: int, first_step: int, console: Console, active: bool = True) -> None:
-        self.active, self.console, self.steps = active, console, steps
-        self.metrics = (folder / "metrics.jsonl").open("a", encoding="utf-8") if active else None
-        self.board = SummaryWriter(str(folder)) if active else None
+    def __init__(
+        self,
+        folder: Path,
+        steps: int,
+        first_step: int,
+        console: Console,
+        active: bool = True,
+        log_to: Sequence[Tracker] = (),
+    ) -> None:
+        self.active, self.console, self.steps, self.folder = active, console, steps, folder
+        self.trackers = [_tracker(name, folder) for name in log_to] if active else []
+        with _disk(folder):
+            self.metrics = (folder / METRICS).open("a", encoding="utf-8") if active else None
+            self.board = SummaryWriter(str(folder)) if active else None
         self.live = active and console.is_terminal
         self.progress = Progress(
             BarColumn(bar_width=12), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.fields[told]}"),
@@ -46,9 +68,12 @@ class RunLog:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.progress.stop()
-        if self.metrics is not None and self.board is not None:
-            self.metrics.close()
-            self.board.close()
+        with suppress(OSError) if error else _disk(self.folder):  # the first fault is the one to tell
+            if self.metrics is not None and self.board is not None:
+                self.metrics.close()
+                self.board.close()
+        for tracker in self.trackers:
+            tracker.finish()
 
     def step(self, step: int, told: Mapping[str, float], *, keep: bool) -> None:
         """Tell how a step went; ``keep`` writes it down too."""
@@ -66,19 +91,34 @@ class RunLog:
         if keep:
             self.write({"kind": "train", "step": step, **told}, step)
 
+    def evaluating(self, done: int, total: int) -> None:
+        """Tell how far an evaluation is."""
+        line = f"evaluated {done}/{total}"
+        self.progress.update(self.task, told=line)
+        if self.active and not self.live and time.monotonic() - self.last_told > SILENT_SECONDS:
+            self.last_told = time.monotonic()
+            self.say(line)
+
     def write(self, values: Mapping[str, float | str], step: int) -> None:
-        """Write a line of metrics.jsonl, and its numbers to TensorBoard."""
+        """Write a line of metrics.jsonl, and its numbers to TensorBoard and the other trackers.
+
+        Raises:
+            UserError: the disk is full.
+        """
         if self.metrics is None or self.board is None:
             return
         strict = {
             name: None if isinstance(value, float) and not math.isfinite(value) else value
             for name, value in values.items()
         }  # JSON knows neither NaN nor infinity
-        self.metrics.write(json.dumps(strict) + "\n")
-        self.metrics.flush()
-        for name, value in values.items():
-            if isinstance(value, float):
-                self.board.add_scalar(f"{values['kind']}/{name}", value, step)
+        numbers = {f"{values['kind']}/{name}": value for name, value in values.items() if isinstance(value, float)}
+        with _disk(self.folder):
+            self.metrics.write(json.dumps(strict) + "\n")
+            self.metrics.flush()
+            for name, value in numbers.items():
+                self.board.add_scalar(name, value, step)
+        for tracker in self.trackers:
+            tracker.log(numbers, step=step)
 
     def say(self, text: str) -> None:
         """Print a line above the progress."""
@@ -89,3 +129,48 @@ class RunLog:
         done = max(1, step - self.first_step)
         seconds = int((time.monotonic() - self.began) / done * (self.steps - step))
         return f"{seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02}"
+
+
+def trim_metrics(folder: Path, step: int, epochs: int) -> None:
+    """Take back what metrics.jsonl tells of steps and evaluations that a killed run did not save: they come again."""
+    path = folder / METRICS
+    if not path.is_file():
+        return
+    kept = [line for line in path.read_bytes().splitlines() if _is_kept(line, step, epochs)]
+    write_whole(path, b"".join(line + b"\n" for line in kept))
+
+
+def _is_kept(line: bytes, step: int, epochs: int) -> bool:
+    try:
+        values = json.loads(line)
+        is_train = values["kind"] == "train"
+        return bool(values["step"] <= step and (is_train or values["epoch"] <= epochs))
+    except (ValueError, KeyError, TypeError):  # torn by the kill
+        return False
+
+
+@contextmanager
+def _disk(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise UserError(
+            f"{folder}: cannot be written ({error.strerror or error}); free some space, then go on with --resume"
+        ) from None
+
+
+def _tracker(name: Tracker, folder: Path) -> GeneralTracker:
+    """A tracker of Accelerate's; the project is named after the folder of the runs, the run after its own."""
+    installed = {"wandb": is_wandb_available, "mlflow": is_mlflow_available}[name]()
+    if not installed:
+        raise UserError(f"--log-to {name}: {name} is not installed; pip install {name}")
+    project, run = folder.resolve().parent.name, folder.resolve().name
+    tracker: GeneralTracker
+    match name:
+        case "wandb":
+            tracker = WandBTracker(project, name=run, dir=str(folder))
+        case "mlflow":
+            tracker = MLflowTracker(project, run_name=run)
+    if hasattr(tracker, "start"):
+        tracker.start()
+    return tracker
