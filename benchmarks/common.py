@@ -1,5 +1,6 @@
 """What the measurements share: a clock that waits for the device, and interleaved rounds."""
 
+import random
 import statistics
 import time
 from collections.abc import Callable, Mapping
@@ -33,11 +34,16 @@ def wait() -> None:
 
 
 def medians(cases: Mapping[str, Callable[[], object]], rounds: int, warm_up: int = 1) -> dict[str, Taken]:
-    """The median times of each case; rounds are interleaved, so that a machine that slows down slows all."""
+    """The median times of each case.
+
+    Rounds are interleaved, so that a machine that slows down slows all; each in another order, because a case may leave
+    the next one a cold cache and returned memory.
+    """
+    order = random.Random(0)
     taken: dict[str, list[Taken]] = {name: [] for name in cases}
     for round_ in range(warm_up + rounds):
-        for name, run in cases.items():
-            one = clock(run)
+        for name in order.sample(list(cases), len(cases)):
+            one = clock(cases[name])
             if round_ >= warm_up:
                 taken[name].append(one)
     return {name: Taken(*map(statistics.median, zip(*values, strict=True))) for name, values in taken.items()}

@@ -47,7 +47,7 @@ from centermask.structures import DensePredictions, DenseTargets, GroundTruth, I
 
 SIZE, OBJECTS, VERTICES = Size(320, 416), 8, 24
 PEER = "torchvision Mask R-CNN R50"
-PICTURES = 48
+PICTURES, REPEATS = 48, 5
 RATE = 1e-9
 """Of SGD: random weights on noise would otherwise run away and end in NaN, which is another kind of work."""
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -280,11 +280,11 @@ def input_cases(folder: Path, options: Options) -> dict[str, Callable[[], None]]
 
     def epochs(workers: int, **variation: float) -> Callable[[], None]:
         plan = Augmentation(short_sides=(320, 320), long_side=427, color_jitter=0.2, **variation)
-        training_set = TrainingSet([stones], stones.class_names, plan, seed=0)
+        training_set = TrainingSet([stones] * REPEATS, stones.class_names, plan, seed=0)
         numbers = itertools.count()
 
         def epoch() -> None:
-            batches = BatchPlan(pictures=pictures, batch=options.batch, seed=0)
+            batches = BatchPlan(pictures=len(training_set), batch=options.batch, seed=0)
             for _ in load_epoch(training_set, batches, next(numbers), workers=workers):
                 pass
 
@@ -353,7 +353,8 @@ def measure_input(options: Options) -> None:
         cases = input_cases(Path(folder), options)
         pictures = 8 if options.quick else PICTURES
         times = medians(cases, options.steps)
-        print_times(f"input, {pictures} JPEG files of 480×640", "prepared in", pictures, times, "own process")
+        title = f"input, an epoch of {pictures * REPEATS} JPEG files of 480×640"
+        print_times(title, "prepared in", pictures * REPEATS, times, "own process")
         own = cases["in the trainer's own process"]
         print_shares("where the input's time goes", {"share": input_stages(own, options.steps)})
 

@@ -132,6 +132,7 @@ def _show_mask(mask: Mask, view: View) -> Mask:
 def _vary_colors(pixels: Tensor, strength: float, rng: np.random.Generator) -> Tensor:
     jitter = v2.ColorJitter(brightness=strength, contrast=strength, saturation=strength)
     with torch.random.fork_rng(devices=[]):  # torchvision draws from torch's generator: lend it our seed
-        torch.manual_seed(int(rng.integers(2**31)))
+        # Not torch.manual_seed: it also notes a seed, with the whole call stack, for GPUs that a worker never uses.
+        torch.default_generator.manual_seed(int(rng.integers(2**31)))
         varied: Tensor = jitter(pixels)
     return varied

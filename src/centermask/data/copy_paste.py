@@ -88,7 +88,6 @@ def _lay(
     top, bottom = max(y, 0), min(y + above.shape[1], below.shape[1])
     left, right = max(x, 0), min(x + above.shape[2], below.shape[2])
     laid = below.clone()
-    where = torch.from_numpy(covered[top:bottom, left:right])
-    part = laid[:, top:bottom, left:right]
-    part[:, where] = above[:, top - y : bottom - y, left - x : right - x][:, where]
+    shown = above[:, top - y : bottom - y, left - x : right - x]
+    np.copyto(laid[:, top:bottom, left:right].numpy(), shown.numpy(), where=covered[top:bottom, left:right])
     return laid
