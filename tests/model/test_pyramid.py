@@ -93,3 +93,19 @@ def test_features_are_left_untouched() -> None:
     before = [x.clone() for x in c]
     FeaturePyramid((3, 4, 5), 6)(c)
     assert all(torch.equal(x, y) for x, y in zip(c, before, strict=True))
+
+
+def test_in_half_precision_the_gradient_over_a_single_column_is_a_number() -> None:
+    torch.manual_seed(0)
+    pyramid = FeaturePyramid((8, 8, 8), 96).to(memory_format=torch.channels_last)
+    columns = [torch.randn(2, 8, 4 >> i, 4 >> i) for i in range(3)]  # P5, P6 and P7 are single cells
+    for _ in range(8):  # what is undefined is sometimes zero
+        gradients = []
+        for enabled in (True, False):
+            pyramid.zero_grad()
+            with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
+                levels = pyramid(columns)
+            torch.stack([level.float().square().sum() for level in levels]).sum().backward()
+            gradients.append(torch.cat([conv.weight.grad.flatten() for conv in (pyramid.p6, pyramid.p7)]))
+        half, full = gradients
+        torch.testing.assert_close(half, full, rtol=0.1, atol=0.05 * float(full.abs().max()))

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
@@ -28,6 +29,9 @@ class FeaturePyramid(nn.Module):
         for fine in range(len(merged) - 2, -1, -1):
             merged[fine] = merged[fine] + functional.interpolate(merged[fine + 1], size=merged[fine].shape[2:])
         pyramid = [output(feature) for output, feature in zip(self.outputs, merged, strict=True)]
-        pyramid.append(self.p6(pyramid[-1]))
-        pyramid.append(self.p7(functional.relu(pyramid[-1])))
+        # In float32: in bf16 a processor's gradient of a strided kernel over a map of one column is not defined memory
+        # (PyTorch 2.15). The two maps are so small that it costs nothing.
+        with torch.autocast(pyramid[-1].device.type, enabled=False):
+            pyramid.append(self.p6(pyramid[-1].to(self.p6.weight.dtype)))
+            pyramid.append(self.p7(functional.relu(pyramid[-1])))
         return pyramid

@@ -15,7 +15,7 @@ from centermask.data.sources import Evaluable
 from centermask.errors import UserError
 from centermask.evaluate import Evaluation
 from centermask.model.detection.locations import make_locations
-from centermask.report import save_training_picture, update_report
+from centermask.report import EvaluatedSet, save_training_picture, update_report
 from centermask.structures import Losses
 from centermask.train.evaluation import evaluate_together, mean_mask_ap
 from centermask.train.folder import RunFolder
@@ -214,11 +214,20 @@ def _evaluate(run: Run, val_sets: Mapping[str, Evaluable], epoch: int, log: RunL
         score = mean_mask_ap(evaluations)
         if score > run.progress.best:
             run.folder.save_weights("best", run.usable_model, {"epoch": epoch, "mask_ap": score})
-        update_report(run.folder.path, list(found.values()), epoch=epoch, step=run.progress.step)
+        _draw_report(run, list(found.values()), epoch, log)
         return (score, 0) if score > run.progress.best else (run.progress.best, run.progress.stale + 1)
 
     run.progress.best, run.progress.stale = run.together.by_first(tell)
     return evaluations
+
+
+def _draw_report(run: Run, found: Sequence[EvaluatedSet], epoch: int, log: RunLog) -> None:
+    try:
+        update_report(run.folder.path, found, epoch=epoch, step=run.progress.step)
+    except UserError:
+        raise
+    except Exception as error:  # a fault of ours in drawing is no reason to end a run of days
+        log.say(f"the report could not be drawn ({type(error).__name__}: {error}); please report this; the run goes on")
 
 
 def _is_enough(run: Run, log: RunLog) -> bool:
