@@ -239,9 +239,7 @@ def test_evaluate_writes_a_page(gems: Path, trained: Path, command: Command, tmp
     assert "last.safetensors" in page.read_text()
 
 
-def test_compare_says_that_a_network_equals_itself(
-    gems: Path, trained: Path, command: Command, tmp_path: Path
-) -> None:
+def test_compare_says_that_a_network_equals_itself(gems: Path, trained: Path, command: Command, tmp_path: Path) -> None:
     weights, page = trained / "last.safetensors", tmp_path / "compare.html"
     said = command("compare", weights, weights, "--data", gems, "--html", page, "--resamples", 9, "--device", "cpu")
     assert said.code == 0

@@ -103,7 +103,9 @@ def _areas(codes: Codes, pixels: Int64[np.ndarray, " codes"]) -> Float64[np.ndar
         return None
     totals = np.bincount(owners, weights=runs, minlength=len(codes))
     odd = places % 2 == 1
-    areas = np.bincount(owners[odd], weights=runs[odd], minlength=len(codes)).astype(np.float64)  # of none: whole numbers
+    areas = np.bincount(owners[odd], weights=runs[odd], minlength=len(codes)).astype(
+        np.float64
+    )  # of none: whole numbers
     return areas if (totals == pixels).all() else None
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from centermask.model.centermask import CenterMask
 from centermask.model.detection.decode import decode_boxes
