@@ -269,10 +269,13 @@ class TrainConfig:
             _require(value in (None, "auto") or value >= 1, f"{name} must be at least 1, not {value}")
         for name in ("flip", "color_jitter", "warmup", "ema", "copy_paste", "mosaic"):
             _require(0 <= getattr(self, name) <= 1, f"{name} must lie in [0, 1], not {getattr(self, name)}")
-        for name in ("lr", "weight_decay", "clip", "evaluate_every", "patience", "save_minutes", "plain_epochs", "workers",
-                     "seed"):  # fmt: skip
+        for name in ("lr", "weight_decay", "clip", "evaluate_every", "patience", "save_minutes", "plain_epochs",
+                     "workers", "seed"):  # fmt: skip
             value = getattr(self, name)
             _require(value is None or value >= 0, f"{name} must not be negative, not {value}")
+        for name in ("train_proposals", "train_rois", "max_detections"):
+            value = getattr(self, name)
+            _require(value is None or value >= 1, f"{name} must be at least 1, not {value}")
         _require(self.seed < 2**32, f"seed must be less than 2^32, not {self.seed}")
         known = self.device in ("auto", "cpu", "cuda")
         _require(known, f"device must be auto, cpu or cuda, not {self.device}; CUDA_VISIBLE_DEVICES chooses among GPUs")
