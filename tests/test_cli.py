@@ -262,6 +262,15 @@ def test_train_starts_from_weights_with_other_classes(
     assert all(torch.equal(before[key], after[key]) for key in backbone)
 
 
+def test_settings_of_any_length_in_a_file_leave_the_data_alone(tmp_path: Path) -> None:
+    (tmp_path / "s.yaml").write_text("log_to: [wandb]\nscale_jitter: [0.5, 1.5]\n")
+    found = parse(["train", "DATA", "--out", "r", "--file", str(tmp_path / "s.yaml"), "--seed", "5"])
+    assert found.data == ("DATA",)
+    assert (found.config.log_to, found.config.seed) == (("wandb",), 5)
+    (tmp_path / "t.yaml").write_text("log_to: [wandb, mlflow]\n")
+    assert parse(["train", "--file", str(tmp_path / "t.yaml"), "--out", "r", "DATA"]).data == ("DATA",)
+
+
 def test_the_doctor_speaks(command: Command) -> None:
     said = command("doctor")
     assert said.code == 0
@@ -550,6 +559,9 @@ def test_data_that_is_none_is_told(command: Command, trained: Path, broken: Path
     one_line(command("train", "nowhere", "--out", tmp_path / "r"), "nowhere", "no such folder")
     one_line(command("evaluate", trained / "last.safetensors", "gems:stone=1"), "did you mean stones")
     one_line(command("train", "gems:", "--out", broken / "empty.jpg" / "r"), "cannot be written")
+    one_line(command("train", broken, "--out", broken), "folder of the data")
+    one_line(command("data", "check", broken, "--workers", "-1"), "must not be negative")
+    one_line(command("data", "convert", "gems:", tmp_path / ("x" * 300)), "cannot be")
 
 
 def test_other_wrong_wishes_are_told(command: Command, trained: Path, photo: Path, gems: Path) -> None:

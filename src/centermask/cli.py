@@ -80,6 +80,8 @@ class Train:
         train_sets = [split.train for split in splits if split.train is not None]
         val_sets = {f"{split.name} {i}" if [one.name for one in splits].count(split.name) > 1 else split.name: split.val
                     for i, split in enumerate(splits, start=1) if split.val is not None}  # fmt: skip
+        if self.out.resolve() in [Path(data.rpartition(":")[0] or data).resolve() for data in self.data]:
+            raise UserError(f"{self.out}: this is the folder of the data; choose another --out")
         folder = RunFolder(path=self.out)
         try:
             train(self.config, train_sets, val_sets, folder, data=self.data, resume=self.resume)
@@ -514,7 +516,7 @@ def _flags(settings: TrainConfig) -> list[str]:
             flags.append(f"--{name}" if value else f"--no-{name}")
         else:
             flags += [f"--{name}", *(str(one) for one in (value if isinstance(value, list) else [value]))]
-    return flags
+    return [*flags, "--seed", str(settings.seed)]  # after a flag of any length, or it would swallow what stands next
 
 
 def _value_after(flag: str, arguments: list[str]) -> str | None:

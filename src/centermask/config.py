@@ -1,6 +1,7 @@
 """All knobs of a network, a frozen dataclass validated at birth and read from and written to plain dictionaries."""
 
 import difflib
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args, get_origin, get_type_hints
@@ -276,6 +277,8 @@ class TrainConfig:
         for name in ("train_proposals", "train_rois", "max_detections"):
             value = getattr(self, name)
             _require(value is None or value >= 1, f"{name} must be at least 1, not {value}")
+        floats = [value for value in (self.lr, self.weight_decay, self.clip, *self.scale_jitter) if value is not None]
+        _require(all(map(math.isfinite, floats)), "lr, weight_decay, clip and scale_jitter must be finite")
         _require(self.seed < 2**32, f"seed must be less than 2^32, not {self.seed}")
         known = self.device in ("auto", "cpu", "cuda")
         _require(known, f"device must be auto, cpu or cuda, not {self.device}; CUDA_VISIBLE_DEVICES chooses among GPUs")

@@ -1,6 +1,8 @@
 """A small run as a program of its own: for tests that kill it, or start it in several processes.
 
 ``python -m tests.train.runs OUT BATCH`` trains two epochs over seven pictures, among them some without objects.
+``python -m tests.train.runs fault OUT`` does so with a picture that one process cannot read.
+``python -m tests.train.runs workers OUT`` trains for long, with a process that prepares pictures.
 ``python -m tests.train.runs kill-loop OUT KILLS`` kills a longer run again and again, each time going on with it.
 """
 
@@ -9,6 +11,7 @@ import random
 import signal
 import sys
 import time
+from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
 
@@ -16,6 +19,8 @@ import torch
 from rich.console import Console
 
 from centermask.config import TrainConfig
+from centermask.data.sample import Sample
+from centermask.errors import UserError
 from centermask.model.presets import PRESETS
 from centermask.train import RunFolder, train
 from tests.pictures import PictureSet, squares
@@ -31,6 +36,16 @@ def uneven_pictures() -> PictureSet:
     samples = [(wide if i < 4 else high).samples[i] for i in range(7)]
     emptied = [one if i % 2 else one._replace(labels=one.labels[:0], masks=()) for i, one in enumerate(samples)]
     return PictureSet(emptied, wide.class_names)
+
+
+@dataclass(frozen=True)
+class Unreadable(PictureSet):
+    """Squares of which one cannot be read."""
+
+    def __getitem__(self, index: int) -> Sample:
+        if index == 5:
+            raise UserError("5.png: cannot be read")
+        return super().__getitem__(index)
 
 
 def train_small(out: Path, pictures: PictureSet, val: bool, **settings: object) -> None:
@@ -82,6 +97,10 @@ if __name__ == "__main__":
     PRESETS["tiny"] = TINY
     if sys.argv[1] == "kill-loop":
         kill_loop(Path(sys.argv[2]), int(sys.argv[3]))
+    elif sys.argv[1] == "fault":
+        train_small(Path(sys.argv[2]), Unreadable(squares(8, 64).samples, ("square",)), val=False, epochs=9, batch=4)
+    elif sys.argv[1] == "workers":
+        train_small(Path(sys.argv[2]), uneven_pictures(), val=False, epochs=1000, batch=2, workers=1)
     else:
         train_small(
             Path(sys.argv[1]),

@@ -28,6 +28,7 @@ from centermask.model.presets import build
 from centermask.size import Size
 from centermask.structures import Losses
 from centermask.train import RunFolder, Stopped, train
+from centermask.train.folder import STATE
 from centermask.train.run import configure, start
 from centermask.train.step import MOST_BAD_STEPS
 from tests.pictures import PictureSet, squares
@@ -303,6 +304,11 @@ def test_a_run_is_not_begun_upon_another(config: Configs, out: Path) -> None:
     ("changes", "told"),
     [
         ({"optimizer": "sgd"}, "optimizer"),
+        ({"weight_decay": 0.7}, "weight_decay"),
+        ({"ema": 0.5}, "ema"),
+        ({"attention_fusion": "none"}, "attention_fusion"),
+        ({"class_agnostic_masks": False}, "class_agnostic_masks"),
+        ({"freeze": 4}, "freeze"),
         ({"batch": 4}, "batch"),
         ({"norm": "batch"}, "norm"),
         ({"preset": "centermask-nano"}, "preset"),
@@ -312,16 +318,57 @@ def test_a_run_is_not_begun_upon_another(config: Configs, out: Path) -> None:
 def test_a_run_is_resumed_with_its_own_settings_only(changes: dict, told: str, config: Configs, out: Path) -> None:
     folder = RunFolder(path=out)
     folder.open(config(), ["squares"], resume=False)
-    folder.save_state({"step": 0})
+    folder.save_state(dict.fromkeys(STATE, 0))
     with pytest.raises(UserError, match=f"begun with {told} .*resume with the same"):
         folder.open(config(**changes), ["squares"], resume=True)
-    folder.open(config(epochs=9, device="auto", workers=1), ["squares"], resume=True)
+    folder.open(config(epochs=9, device="auto", workers=1, accumulate=2), ["squares"], resume=True)
 
 
 def test_a_run_is_resumed_with_its_own_classes_only(config: Configs, out: Path) -> None:
     run(config(epochs=1), out)
     with pytest.raises(UserError, match="was trained on square; the data now annotates circle"):
         run(config(), out, [PictureSet(FOUR.samples, ("circle",))], resume=True)
+
+
+def test_a_run_is_resumed_with_its_own_pictures_only(config: Configs, out: Path) -> None:
+    run(config(epochs=1), out)
+    written = (out / "config.yaml").read_bytes()
+    for samples in (FOUR.samples[:3], FOUR.samples * 2):
+        with pytest.raises(UserError, match="begun with 4 pictures in steps of 2, and would go on with"):
+            run(config(epochs=3), out, [PictureSet(samples, FOUR.class_names)], resume=True)
+    assert (out / "config.yaml").read_bytes() == written  # what was refused is not put on record
+
+
+def test_a_run_goes_on_without_the_weights_it_started_from(config: Configs, out: Path, tmp_path: Path) -> None:
+    donor = tmp_path / "donor.safetensors"
+    save_model(build(configure(config(), {"square": 1})), donor)
+    settings = config(epochs=2, init=str(donor))
+    run(settings, out / "whole")
+    with pytest.raises(Stopped):
+        run(settings, out / "half", [Interrupting(3)])
+    donor.unlink()
+    run(settings, out / "half", resume=True)
+    assert same(weights(out / "half"), weights(out / "whole"))
+
+
+def test_a_state_of_another_version_is_refused_with_the_mend(config: Configs, out: Path) -> None:
+    run(config(epochs=1), out)
+    for state in ({"step": 1}, [1, 2]):
+        torch.save(state, out / "resume.pt")
+        with pytest.raises(UserError, match=r"another version; start the run anew, with --init .*last\.safetensors"):
+            run(config(), out, resume=True)
+
+
+def test_a_validation_set_of_other_classes_is_refused_before_the_first_step(config: Configs, out: Path) -> None:
+    other = PictureSet(FOUR.samples, ("circle",))
+    with pytest.raises(UserError, match="the run learns square, its validation pictures annotate circle"):
+        train(config(), [FOUR], {"round": other}, RunFolder(path=out), console=Console(file=StringIO()))
+    assert not (out / "metrics.jsonl").exists()
+
+
+def test_of_equal_scores_the_network_that_learned_longer_is_best(config: Configs, out: Path) -> None:
+    run(config(epochs=3, lr=1e-9), out, val=True)
+    assert load_tensors(out / "best.safetensors")[0]["notes"]["epoch"] == 3
 
 
 def test_a_broken_state_is_refused_by_name(config: Configs, out: Path) -> None:

@@ -62,6 +62,16 @@ def test_the_evaluation_is_that_of_one_process(runs: tuple[Path, Path]) -> None:
 
 
 @pytest.mark.slow
+def test_a_picture_that_one_process_cannot_read_ends_all_of_them(tmp_path: Path) -> None:
+    torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    command = [sys.executable, *torchrun, "-m", "tests.train.runs", "fault", str(tmp_path / "out")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)  # not for ever
+    assert done.returncode != 0
+    assert "5.png: cannot be read" in done.stderr
+    assert "another process of this run stopped" in done.stderr
+
+
+@pytest.mark.slow
 def test_only_one_process_writes(runs: tuple[Path, Path]) -> None:
     assert {path.name for path in runs[0].iterdir() if not path.name.startswith("events.")} == {
         path.name for path in runs[1].iterdir() if not path.name.startswith("events.")

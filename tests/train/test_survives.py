@@ -5,12 +5,14 @@ import resource
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
 
+import psutil
 import pytest
 import torch
 from rich.console import Console
@@ -164,6 +166,31 @@ def test_a_worker_that_dies_ends_the_run_in_words_and_it_can_be_resumed(config: 
     assert same(weights(half.path), weights(out / "whole"))
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="the kernel's help is Linux's")
+def test_a_trainer_that_is_killed_leaves_no_worker_behind(out: Path) -> None:
+    with subprocess.Popen([sys.executable, "-m", "tests.train.runs", "workers", str(out)]) as trainer:
+        known = psutil.Process(trainer.pid)
+        while trainer.poll() is None and not (workers := known.children()):
+            time.sleep(0.05)
+        trainer.kill()
+    _, alive = psutil.wait_procs(workers, timeout=20)
+    assert not alive
+
+
+@pytest.mark.slow
+def test_a_signal_to_the_whole_group_saves_and_leaves_with_143(out: Path) -> None:
+    command = [sys.executable, "-m", "centermask", "train", "gems:images=8,size=64,stones=1-2", "--out", str(out),
+               "--epochs", "1000", "--batch", "2", "--short-side", "64", "--evaluate-every", "0", "--log-every", "1",
+               "--workers", "1", "--device", "cpu"]  # fmt: skip
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True) as trainer:
+        while trainer.poll() is None and not ((out / "metrics.jsonl").exists() and metrics(out)):
+            time.sleep(0.1)
+        os.killpg(trainer.pid, signal.SIGTERM)
+        _, errors = trainer.communicate(timeout=200)
+    assert trainer.returncode == 143, errors
+    assert RunFolder(path=out).load_state()["step"] >= 1
+
+
 # --- losses that are no numbers ---
 
 
@@ -190,6 +217,15 @@ def test_a_step_without_numbers_moves_nothing_and_the_run_goes_on(config: Config
     assert run.progress.step == 4
     assert "step 1: skipped, its losses or gradients are no numbers" in console.file.getvalue()
     assert all(value.isfinite().all() for value in weights(out).values())
+
+
+def test_a_step_without_numbers_leaves_the_statistics_of_norms_too(config: Configs, out: Path) -> None:
+    run = begun(config(epochs=2, norm="batch"), out)
+    poisoned(run, {0, 1, 2, 3})
+    before = {name: value.clone() for name, value in run.model.named_buffers()}
+    go_on(run, {}, SILENT)
+    assert any("running_mean" in name for name in before)
+    assert same(dict(run.model.named_buffers()), before)
 
 
 def test_the_batch_of_a_bad_step_can_be_played_again(config: Configs, out: Path) -> None:
@@ -248,6 +284,9 @@ def test_where_memory_runs_out_a_step_goes_through_in_halves(config: Configs, ou
     assert "out of memory: from now on 2 pictures at a time; --accumulate 2 begins so" in told
     assert "out of memory: from now on 1 pictures at a time; --accumulate 4 begins so" in told
     assert run.progress.step == 2
+    again = start(config(epochs=2, batch=4), [FOUR], run.folder, state=run.folder.load_state())
+    restore(again, run.folder.load_state())
+    assert again.part == 1  # nor does a resumed run find it out anew
 
 
 def test_a_single_picture_too_large_for_the_memory_is_said(config: Configs, out: Path) -> None:
@@ -309,8 +348,7 @@ def test_the_batch_is_chosen_where_it_is_left_open_and_kept_on_resume(config: Co
     assert few.plan.batch == 1  # four pictures in one step an epoch would be few steps
     few.folder.open(few.config, ["squares"], resume=False)
     save(few)
-    again = start(config(batch="auto"), [many], RunFolder(path=out), batch=RunFolder(path=out).load_state()["batch"])
-    restore(again, RunFolder(path=out).load_state())
+    again = start(config(batch="auto"), [many], few.folder, state=few.folder.load_state())
     assert again.plan.batch == 1
 
 

@@ -4,7 +4,9 @@ Whatever varies for a picture depends on the seed of the run, the epoch and the 
 prepares it, nor on what was prepared before. A run can be taken up at any step.
 """
 
+import ctypes
 import signal
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -23,6 +25,8 @@ from centermask.size import Size, fit_size, pad_size
 from centermask.structures import GroundTruth, ImageBatch
 
 Batch = tuple[ImageBatch, list[GroundTruth]]
+DIE_WITH_PARENT = 1
+"""Linux's PR_SET_PDEATHSIG."""
 WINDOW = 16
 """Batches among which pictures of like shape are brought together."""
 
@@ -209,5 +213,8 @@ def _marks(labels: Tensor, classes: int) -> Tensor:
 
 
 def _start_worker(worker: int) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the trainer, which ends its workers itself
+    for asked in (signal.SIGINT, signal.SIGTERM):  # both are for the trainer, which ends its workers itself
+        signal.signal(asked, signal.SIG_IGN)
+    if sys.platform == "linux":  # a trainer that is killed cannot: the kernel does it
+        ctypes.CDLL(None).prctl(DIE_WITH_PARENT, signal.SIGKILL)
     torch.set_num_threads(1)

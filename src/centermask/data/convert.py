@@ -79,7 +79,7 @@ def convert(
 
 
 def _check_out(data: str, out: Path) -> None:
-    if out.exists() and not (out.is_dir() and not any(out.iterdir())):
+    if os.path.exists(out) and not (out.is_dir() and not any(out.iterdir())):
         raise UserError(f"{out}: already exists and is not an empty folder; name a new folder, or empty this one")
     source = split_name(choose_format(data)[1])[0] if not data.startswith("gems:") else None
     if source and Path(os.path.realpath(source)) in Path(os.path.realpath(out)).parents:

@@ -1,5 +1,6 @@
 """How many pictures a step takes where the user leaves it open: as many as the GPU holds."""
 
+import copy
 from collections.abc import Callable
 from typing import Literal
 
@@ -22,20 +23,25 @@ FEWEST_STEPS = 8
 LARGEST = 256
 FILLED = 0.8
 """Of the memory: pictures with more objects than usual must fit too."""
+BESIDE = 12
+"""Bytes for each weight that the trial does not take: two of Adam's numbers and the average."""
 OBJECTS = 20
 """Of a picture of the trial."""
 
 
-def find_batch(asked: int | Literal["auto"], model: CenterMask, training_set: TrainingSet, together: Together) -> int:
+def find_batch(
+    asked: int | Literal["auto"], model: CenterMask, training_set: TrainingSet, together: Together, half: bool
+) -> int:
     """Pictures of a step over all processes: as asked; or as many as fit, doubling until the next would not."""
     if asked != "auto":
         return asked
     most = max(1, min(LARGEST, len(training_set) // (FEWEST_STEPS * together.processes)))
     if together.device.type != "cuda":
         return min(ON_PROCESSOR, most) * together.processes
-    memory = FILLED * torch.cuda.get_device_properties(together.device).total_memory
-    plane = _largest_plane(training_set)
-    fitting = largest_fitting(lambda pictures: _peak(model, plane, pictures), memory, most)
+    weights = sum(value.numel() for value in model.parameters())
+    memory = FILLED * torch.cuda.get_device_properties(together.device).total_memory - BESIDE * weights
+    plane, trial = _largest_plane(training_set), copy.deepcopy(model)  # norms that learn must not see the trial
+    fitting = largest_fitting(lambda pictures: _peak(trial, plane, pictures, half), memory, most)
     # All take what the one with the least room can: the highest of the negatives is the negative of the lowest.
     return -together.highest(-fitting)[0] * together.processes
 
@@ -59,7 +65,7 @@ def _largest_plane(training_set: TrainingSet) -> Size:
     return pad_size([fit_size(shape, plan.short_sides[1], plan.long_side) for shape in shapes], divisor=32)
 
 
-def _peak(model: CenterMask, plane: Size, pictures: int) -> float:
+def _peak(model: CenterMask, plane: Size, pictures: int, half: bool) -> float:
     """Bytes that a step of so many pictures takes on the GPU; infinite if it does not fit."""
     device = next(model.parameters()).device
     objective = Objective(model, model.config.train_proposals, model.config.train_rois, share=own_share)
@@ -67,7 +73,9 @@ def _peak(model: CenterMask, plane: Size, pictures: int) -> float:
     truths = [_truth(plane, model.config.num_classes).to(device)] * pictures
     torch.cuda.reset_peak_memory_stats(device)
     try:
-        objective(images.to(device), truths).total().backward()
+        with torch.autocast(device.type, torch.bfloat16, enabled=half):
+            losses = objective(images.to(device), truths)
+        losses.total().backward()
         return float(torch.cuda.max_memory_allocated(device))
     except torch.OutOfMemoryError:
         return float("inf")

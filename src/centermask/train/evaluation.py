@@ -20,17 +20,26 @@ def evaluate_together(
     Raises:
         UserError: a picture cannot be used.
     """
+    run.together.share_buffers(run.usable_model)
     predictor = Predictor(run.usable_model, score_threshold=0.0)
-    limit = max(100, run.model.config.max_detections)
     found: dict[str, EvaluatedSet] = {}
     for name, one in sets.items():
         parts = _predict_share(run, predictor, one, on_progress)
-        if parts:
-            rows = merge_shards(parts)
-            evaluation = evaluate_predictions(one.truth(), rows, max_detections=limit)
-            analysis = analyse(one.truth(), rows, max_detections=limit)
-            found[name] = EvaluatedSet(name=name, dataset=one, rows=rows, evaluation=evaluation, analysis=analysis)
+        fault: UserError | None = None
+        try:
+            if parts:
+                found[name] = _count(name, one, merge_shards(parts), max(100, run.model.config.max_detections))
+        except UserError as error:
+            fault = error
+        run.together.fail_together(fault)
     return found
+
+
+def _count(name: str, one: Evaluable, rows: Results, limit: int) -> EvaluatedSet:
+    truth = one.truth()
+    evaluation = evaluate_predictions(truth, rows, max_detections=limit)
+    analysis = analyse(truth, rows, max_detections=limit)
+    return EvaluatedSet(name=name, dataset=one, rows=rows, evaluation=evaluation, analysis=analysis)
 
 
 def _predict_share(

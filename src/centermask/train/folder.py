@@ -23,9 +23,13 @@ from centermask.errors import UserError
 from centermask.files import write_whole
 from centermask.model.centermask import CenterMask
 
-LASTING = ("preset", "batch", "accumulate", "optimizer", "norm", "attention_fusion", "class_agnostic_masks", "freeze",
-           "seed")  # fmt: skip
+LASTING = ("preset", "batch", "optimizer", "weight_decay", "ema", "norm", "attention_fusion", "class_agnostic_masks",
+           "freeze", "seed")  # fmt: skip
 """Settings that a resumed run must share with its beginning; the others, such as epochs and workers, may change."""
+
+STATE = {"step", "epochs", "best", "stale", "bad_steps", "batch", "part", "pictures", "config", "model", "average",
+         "optimizer"}  # fmt: skip
+"""What is saved of a run."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,10 +52,18 @@ class RunFolder:
             raise UserError(f"{self.path} already holds a run; add --resume to go on with it, or choose another --out")
         if begun:
             self._check_same(config)
-        state = self.load_state() if begun else None
+            return self.load_state()
+        self.record(config, data)
+        return None
+
+    def record(self, config: TrainConfig, data: Sequence[str]) -> None:
+        """Write down the settings that now hold.
+
+        Raises:
+            UserError: the folder cannot be written.
+        """
         content = {"data": list(data), **config.to_dict()}
         write_whole(self.path / "config.yaml", yaml.safe_dump(content, sort_keys=False).encode())
-        return state
 
     def _check_same(self, config: TrainConfig) -> None:
         try:
@@ -94,4 +106,7 @@ class RunFolder:
             state: dict[str, Any] = torch.load(self.state, map_location="cpu", weights_only=True)
         except Exception as error:
             raise UserError(f"{self.state}: cannot be read ({type(error).__name__}); start the run anew") from error
+        if not isinstance(state, dict) or set(state) != STATE:
+            raise UserError(f"{self.state}: was written by another version; start the run anew, with --init "
+                            f"{self.weights('last')}")  # fmt: skip
         return state

@@ -117,8 +117,12 @@ class RunLog:
             self.metrics.flush()
             for name, value in numbers.items():
                 self.board.add_scalar(name, value, step)
-        for tracker in self.trackers:
-            tracker.log(numbers, step=step)
+        for tracker in list(self.trackers):
+            try:
+                tracker.log(numbers, step=step)
+            except Exception as error:  # a server that is away for a while is no reason to end a run of days
+                self.trackers.remove(tracker)
+                self.say(f"{tracker.name} is no longer told ({type(error).__name__}: {error}); the run goes on")
 
     def say(self, text: str) -> None:
         """Print a line above the progress."""

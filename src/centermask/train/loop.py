@@ -1,5 +1,6 @@
 """The training loop over Accelerate: from a configuration and data to weights in a folder."""
 
+import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -16,7 +17,7 @@ from centermask.errors import UserError
 from centermask.evaluate import Evaluation
 from centermask.model.detection.locations import make_locations
 from centermask.report import EvaluatedSet, save_training_picture, update_report
-from centermask.structures import Losses
+from centermask.structures import ImageBatch, Losses
 from centermask.train.evaluation import evaluate_together, mean_mask_ap
 from centermask.train.folder import RunFolder
 from centermask.train.log import RunLog, trim_metrics
@@ -52,7 +53,7 @@ def train(
         console: Where progress is shown.
 
     Returns:
-        The last evaluation of each validation set, in the first process.
+        The last evaluation of each validation set, in the first process; nothing if none was due any more.
 
     Raises:
         UserError: the data or the configuration cannot be used, or the run cannot go on.
@@ -60,20 +61,27 @@ def train(
     """
     accelerator = accelerate(config)
     state = Together(accelerator).by_first(lambda: folder.open(config, data, resume=resume))
-    run = start(config, train_sets, folder, accelerator, batch=state["batch"] if state else None)
+    run = start(config, train_sets, folder, accelerator, state)
+    _check_classes(run, val_sets)
     if state:
         restore(run, state)
-        run.together.by_first(lambda: trim_metrics(folder.path, run.progress.step, run.progress.epochs))
+        run.together.by_first(lambda: folder.record(config, data))
+    run.together.by_first(lambda: trim_metrics(folder.path, run.progress.step, run.progress.epochs))
     return go_on(run, val_sets, console or Console())
+
+
+def _check_classes(run: Run, val_sets: Mapping[str, Evaluable]) -> None:
+    """Refuse a validation set that nothing could be found in, before the first step."""
+    known = run.model.config.class_names
+    for name, one in val_sets.items():
+        if not set(one.class_names) & set(known):
+            raise UserError(f"{name}: the run learns {', '.join(known)}, its validation pictures annotate "
+                            f"{', '.join(one.class_names)}; name the classes alike")  # fmt: skip
 
 
 def go_on(run: Run, val_sets: Mapping[str, Evaluable], console: Console) -> dict[str, Evaluation]:
     """Train a run from where it stands to its end; see ``train``."""
-    first = run.together.is_first
-    with (
-        RunLog(run.folder.path, run.steps, run.progress.step, console, first, run.config.log_to) as log,
-        stop_signals() as stopped,
-    ):
+    with _open_log(run, console) as log, stop_signals() as stopped:
         log.say(_opening(run, val_sets))
         evaluations: dict[str, Evaluation] = {}
         for epoch in range(run.progress.epochs, run.epochs):
@@ -95,6 +103,19 @@ def go_on(run: Run, val_sets: Mapping[str, Evaluable], console: Console) -> dict
     return evaluations
 
 
+def _open_log(run: Run, console: Console) -> RunLog:
+    def new(active: bool) -> RunLog:
+        return RunLog(run.folder.path, run.steps, run.progress.step, console, active, run.config.log_to)
+
+    log, fault = None, None
+    try:
+        log = new(run.together.is_first)
+    except UserError as error:
+        fault = error
+    run.together.fail_together(fault)
+    return log or new(False)
+
+
 @dataclass
 class _Clock:
     """Where the time of an epoch goes."""
@@ -114,9 +135,14 @@ def _train_epoch(run: Run, epoch: int, log: RunLog, stopped: list[int]) -> None:
             step = take_step(run, batch)
         for note in step.notes:
             log.say(note)
-        _tell(run, step, log, clock)
+        fault = _tell(run, step, log, clock)
         overdue = time.monotonic() - clock.saved > 60 * run.config.save_minutes
-        asked, due = run.together.highest(stopped[0] if stopped else 0, int(overdue and run.together.is_first))
+        asked, due, failed = run.together.highest(
+            stopped[0] if stopped else 0, int(overdue and run.together.is_first), int(fault is not None)
+        )
+        if failed:
+            with save_on_fault(run):
+                run.together.fail_together(fault)
         if (asked or due) and run.progress.step % run.plan.batches:
             save(run)
             clock.saved = time.monotonic()
@@ -166,27 +192,34 @@ def _dead_workers_in_words() -> Iterator[None]:
 
 
 def _show_first_batch(run: Run, batch: Batch) -> None:
-    """Draw what the network is shown, for the report."""
+    """Draw what the network is shown, for the report; one picture tells where predictions stand in all of them."""
+    images, truths = batch
+    run.model.eval()
     with torch.no_grad():
-        locations = make_locations(run.model.features(batch[0].to(run.accelerator.device)))
-    truths = [truth.to(run.accelerator.device) for truth in batch[1]]
-    run.together.by_first(
-        lambda: save_training_picture(run.folder.path, batch[0], truths, run.model.config.class_names, locations)
-    )
+        pyramid = run.model.features(ImageBatch(images.pixels[:1], images.sizes[:1]).to(run.accelerator.device))
+    run.model.train()
+    names, locations = run.model.config.class_names, make_locations(pyramid)
+    there = [truth.to(run.accelerator.device) for truth in truths]
+    run.together.by_first(lambda: save_training_picture(run.folder.path, images, there, names, locations))
 
 
-def _tell(run: Run, step: Step, log: RunLog, clock: _Clock) -> None:
+def _tell(run: Run, step: Step, log: RunLog, clock: _Clock) -> UserError | None:
+    """Tell how a step went; what cannot be written is a fault that all processes must hear of."""
     seconds = time.monotonic() - clock.began
     number = run.progress.step
     keep = number % run.config.log_every == 0
     if not keep and not log.live:
-        return
+        return None
     losses = Losses(*run.together.mean(torch.stack(list(step.losses)))) if keep else step.losses
     told = {"epoch": number / run.plan.batches, "loss": float(losses.total())}
     told |= {name: float(value) for name, value in losses._asdict().items()}
     told |= {"lr": step.lr, "grad_norm": step.grad_norm, "pictures_per_s": run.plan.batch / seconds}
     told |= {"step_s": seconds, "data_s": clock.waited, "memory_mb": memory_taken(run.accelerator.device)}
-    log.step(number, told, keep=keep)
+    try:
+        log.step(number, told, keep=keep)
+    except UserError as fault:
+        return fault
+    return None
 
 
 def _leave_if_asked(run: Run, stopped: list[int]) -> None:
@@ -212,7 +245,7 @@ def _evaluate(run: Run, val_sets: Mapping[str, Evaluable], epoch: int, log: RunL
                 {"kind": f"val/{name}", "step": run.progress.step, "epoch": float(epoch), **scores}, run.progress.step
             )
         score = mean_mask_ap(evaluations)
-        if score > run.progress.best:
+        if score >= run.progress.best:  # of equals the one that has learned longer
             run.folder.save_weights("best", run.usable_model, {"epoch": epoch, "mask_ap": score})
         _draw_report(run, list(found.values()), epoch, log)
         return (score, 0) if score > run.progress.best else (run.progress.best, run.progress.stale + 1)
@@ -241,8 +274,9 @@ def _is_enough(run: Run, log: RunLog) -> bool:
 def _workers(config: TrainConfig) -> int:
     if config.workers is not None:
         return config.workers
-    cores = torch.get_num_threads()
-    return min(8, cores) if torch.cuda.is_available() else min(2, cores)
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    own = max(1, cores // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))  # torchrun's number of processes here
+    return min(8, own) if torch.cuda.is_available() else min(2, own)
 
 
 def _opening(run: Run, val_sets: Mapping[str, Evaluable]) -> str:

@@ -4,7 +4,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from typing import cast
+from typing import Any, cast
 
 import torch
 from accelerate import Accelerator
@@ -32,7 +32,7 @@ from centermask.train.precision import has_bf16
 from centermask.train.schedule import WEIGHT_DECAY, peak_lr
 from centermask.train.together import Together
 
-PATIENCE = timedelta(hours=6)
+LONGEST_WAIT = timedelta(hours=6)
 """How long processes wait for each other: one may score a large validation set alone."""
 EPOCHS, FEWEST_STEPS = 12, 1000
 """Of a run that is not told how long it lasts: so many epochs, and for a small set so many steps."""
@@ -104,7 +104,7 @@ def accelerate(config: TrainConfig) -> Accelerator:
     AcceleratorState._reset_state(reset_partial_state=True)  # a run before this one may have been of another precision
     # A kernel of one cell has two layouts that are the same memory; DDP takes them for different ones, and says so.
     warnings.filterwarnings("ignore", message="Grad strides do not match bucket view strides")
-    patience = InitProcessGroupKwargs(timeout=PATIENCE)
+    patience = InitProcessGroupKwargs(timeout=LONGEST_WAIT)
     return Accelerator(mixed_precision=_precision(config), cpu=config.device == "cpu", kwargs_handlers=[patience])
 
 
@@ -113,7 +113,7 @@ def start(
     train_sets: Sequence[SampleSet],
     folder: RunFolder,
     accelerator: Accelerator | None = None,
-    batch: int | None = None,
+    state: Mapping[str, Any] | None = None,
 ) -> Run:
     """Build everything that a run needs.
 
@@ -122,7 +122,7 @@ def start(
         train_sets: What is learned from.
         folder: Where the run lives.
         accelerator: Made anew if not given.
-        batch: Pictures of a step, of a run that has begun; decided anew if not given.
+        state: What was saved of a run that has begun; the caller restores it.
 
     Raises:
         UserError: the training sets are empty, or the configuration does not fit them.
@@ -132,11 +132,14 @@ def start(
     accelerator = accelerator or accelerate(config)
     together = Together(accelerator)
     set_seed(config.seed)
-    donor = find_donor(config)
-    model, origin = _network(config, union_of_classes(train_sets), donor)
+    classes = union_of_classes(train_sets)
+    model, origin = _begun(state, classes, folder) if state else _network(config, classes)
+    if frozen := freeze(model, config.freeze):
+        origin += f"; {frozen} tensors of the backbone up to stride {config.freeze} do not learn"
     model.to(accelerator.device).to(memory_format=torch.channels_last).train()
     training_set = TrainingSet(train_sets, model.config.class_names, augmentation(config, model.config), config.seed)
-    batch = batch or find_batch(config.batch, model, training_set, together)
+    half = accelerator.mixed_precision == "bf16"
+    batch = state["batch"] if state else find_batch(config.batch, model, training_set, together, half)
     plan = BatchPlan(
         pictures=len(training_set),
         batch=-(-batch // together.processes) * together.processes,  # all have equally many
@@ -145,7 +148,7 @@ def start(
         process=together.process,
     )
     epochs = config.epochs or max(EPOCHS, -(-FEWEST_STEPS // plan.batches))
-    plain = max(1, round(epochs / 6)) if config.plain_epochs is None else config.plain_epochs
+    plain = round(epochs / 6) if config.plain_epochs is None else config.plain_epochs
     training_set.plain_from = epochs - plain
     average = averaged(model, config.ema) if config.ema else None
     optimizer = _optimizer(config, model)
@@ -159,8 +162,18 @@ def start(
     )  # fmt: skip
 
 
-def _network(config: TrainConfig, classes: Mapping[str, int], donor: Donor | None) -> tuple[CenterMask, str]:
+def _begun(state: Mapping[str, Any], classes: Mapping[str, int], folder: RunFolder) -> tuple[CenterMask, str]:
+    """The network of a run that has begun, its weights still to be restored."""
+    config = ModelConfig.from_dict(state["config"])
+    if config.class_names != tuple(classes):
+        raise UserError(f"{folder.path} was trained on {', '.join(config.class_names)}; the data now annotates "
+                        f"{', '.join(classes)}; give the same data, or another --out")  # fmt: skip
+    return build(config), f"goes on from step {state['step']}"
+
+
+def _network(config: TrainConfig, classes: Mapping[str, int]) -> tuple[CenterMask, str]:
     """The network with its first weights, and where they come from."""
+    donor = find_donor(config)
     model = build(configure(config, classes, donor), pretrained=config.pretrained)
     origin = "starts from scratch (--pretrained, --backbone-weights or --init learn far more from few pictures)"
     if donor is not None:
@@ -170,8 +183,10 @@ def _network(config: TrainConfig, classes: Mapping[str, int], donor: Donor | Non
         origin = f"its backbone starts from {config.backbone_weights}"
     elif config.pretrained:
         origin = "its backbone starts from timm's pretrained weights"
-    if frozen := freeze(model, config.freeze):
-        origin += f"; {frozen} tensors of the backbone up to stride {config.freeze} do not learn"
+    if config.freeze and model.config.norm == "batch":
+        raise UserError(
+            "--freeze does not go with batch norms that learn; add --norm frozen, or start from other weights"
+        )
     return model, origin
 
 

@@ -38,8 +38,11 @@ def _write(run: Run) -> None:
             "epochs": progress.epochs,
             "best": progress.best,
             "stale": progress.stale,
+            "bad_steps": progress.bad_steps,
             "batch": run.plan.batch,
-            "class_names": list(run.model.config.class_names),
+            "part": run.part,
+            "pictures": run.plan.pictures,
+            "config": run.model.config.to_dict(),
             "model": run.model.state_dict(),
             "average": run.average.state_dict() if run.average else None,
             "optimizer": run.optimizer.state_dict(),
@@ -53,11 +56,14 @@ def restore(run: Run, state: dict[str, Any]) -> None:
     No generator is restored: whatever is drawn by chance depends on seed, epoch, step and picture alone.
 
     Raises:
-        UserError: the state is of another network, optimiser or data.
+        UserError: the state is of another network, optimiser or division of the data.
     """
-    if tuple(state["class_names"]) != run.model.config.class_names:
-        raise UserError(f"{run.folder.path} was trained on {', '.join(state['class_names'])}; the data now annotates "
-                        f"{', '.join(run.model.config.class_names)}; give the same data, or another --out")  # fmt: skip
+    if (state["pictures"], state["batch"]) != (run.plan.pictures, run.plan.batch):
+        raise UserError(
+            f"{run.folder.path} was begun with {state['pictures']} pictures in steps of {state['batch']}, and would go "
+            f"on with {run.plan.pictures} in steps of {run.plan.batch}; give the same data and a number of processes "
+            "that divides the batch, or another --out"
+        )
     try:
         run.model.load_state_dict(state["model"])
         if run.average is not None and state["average"] is not None:
@@ -69,4 +75,5 @@ def restore(run: Run, state: dict[str, Any]) -> None:
         ) from error
     progress = run.progress
     progress.step, progress.epochs = state["step"], state["epochs"]
-    progress.best, progress.stale = state["best"], state["stale"]
+    progress.best, progress.stale, progress.bad_steps = state["best"], state["stale"], state["bad_steps"]
+    run.part = min(run.part, state["part"])

@@ -39,6 +39,7 @@ def take_step(run: Run, batch: Batch) -> Step:
     lr = run.peak_lr * lr_factor(run.progress.step, run.steps, run.config.schedule, run.config.warmup)
     for group in run.optimizer.param_groups:
         group["lr"] = lr
+    statistics = _statistics(run)
     losses, notes = _backward_as_memory_allows(run, batch)
     limit = run.config.clip or math.inf
     grad_norm = float(run.accelerator.clip_grad_norm_(run.objective.parameters(), limit))
@@ -48,9 +49,18 @@ def take_step(run: Run, batch: Batch) -> Step:
             run.average.update_parameters(run.model)
         run.progress.bad_steps = 0
     else:
+        for buffer, before in statistics:
+            buffer.copy_(before)
         notes += _skip(run, batch, losses)
     run.progress.step += 1
     return Step(losses, grad_norm, lr, tuple(notes))
+
+
+def _statistics(run: Run) -> list[tuple[Tensor, Tensor]]:
+    """What a forward pass changes by itself, the statistics of norms that learn, and how it is before."""
+    if run.model.config.norm != "batch":
+        return []
+    return [(buffer, buffer.clone()) for buffer in run.model.backbone.buffers()]
 
 
 def _backward_as_memory_allows(run: Run, batch: Batch) -> tuple[Losses, list[str]]:
@@ -112,14 +122,21 @@ def _skip(run: Run, batch: Batch, losses: Losses) -> list[str]:
     parts = ", ".join(f"{name} {float(value):.3g}" for name, value in losses._asdict().items())
     notes = [f"step {run.progress.step}: skipped, its losses or gradients are no numbers ({parts})"]
     if run.together.is_first or not _finite(losses):
-        written = save_bad_batch(run.folder.path, run.progress.step, run.together.process, batch, run.model)
-        notes += [f"its batch and the weights are in {written}; centermask.train.replay opens it"] if written else []
+        notes += _write_down(run, batch)
     if run.progress.bad_steps >= MOST_BAD_STEPS:
         raise UserError(
             f"the losses were no numbers {MOST_BAD_STEPS} steps in a row ({parts}); the steps were skipped; "
             "try a lower --lr, a longer --warmup or --precision fp32"
         )
     return notes
+
+
+def _write_down(run: Run, batch: Batch) -> list[str]:
+    try:
+        written = save_bad_batch(run.folder.path, run.progress.step, run.together.process, batch, run.model)
+    except UserError as error:  # of this process alone: the others would wait for it
+        return [str(error)]
+    return [f"its batch and the weights are in {written}; centermask.train.replay opens it"] if written else []
 
 
 def _finite(losses: Losses) -> bool:

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 import torch
 from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list
-from torch import Tensor, distributed
+from torch import Tensor, distributed, nn
 
 from centermask.errors import UserError
 
@@ -84,6 +84,12 @@ class Together:
             return answer
         answers: list[Any] = broadcast_object_list([answer], from_process=0)
         return answers[0]
+
+    def share_buffers(self, module: nn.Module) -> None:
+        """Give all processes the first one's statistics of norms."""
+        if self.processes > 1:
+            for buffer in module.buffers():
+                distributed.broadcast(buffer, src=0)
 
     def gather(self, part: Answer) -> list[Answer]:
         """The parts of all processes in the first one; an empty list in the others."""

@@ -39,6 +39,8 @@ def check_data(
     Raises:
         UserError: the argument names no folder, or one in which no annotations are found.
     """
+    if workers is not None and workers < 0:
+        raise UserError(f"workers must not be negative, not {workers}")
     folder, found = _find(data, train_annotations, val_annotations, images)
     findings = Findings()
     roots = [os.path.realpath(path) for path in (folder, *(one.images for one in found))]
