@@ -554,14 +554,14 @@ def test_training_that_cannot_begin_is_told(command: Command, tmp_path: Path, ex
     one_line(command("train", "gems:images=2,size=64", "--out", tmp_path / "r", "--device", "cpu", *extra), told)
 
 
-def test_data_that_is_none_is_told(command: Command, trained: Path, broken: Path, tmp_path: Path) -> None:
+def test_data_that_is_none_is_told(command: Command, trained: Path, broken: Path, gems: Path, tmp_path: Path) -> None:
     one_line(command("train", broken, "--out", tmp_path / "r"), str(broken), "annotations/NAME_train.json")
     one_line(command("train", "nowhere", "--out", tmp_path / "r"), "nowhere", "no such folder")
     one_line(command("evaluate", trained / "last.safetensors", "gems:stone=1"), "did you mean stones")
     one_line(command("train", "gems:", "--out", broken / "empty.jpg" / "r"), "cannot be written")
     one_line(command("train", broken, "--out", broken), "folder of the data")
     one_line(command("data", "check", broken, "--workers", "-1"), "must not be negative")
-    one_line(command("data", "convert", "gems:", tmp_path / ("x" * 300)), "cannot be")
+    one_line(command("data", "convert", gems, tmp_path / ("x" * 300)), "cannot be")
 
 
 def test_other_wrong_wishes_are_told(command: Command, trained: Path, photo: Path, gems: Path) -> None:

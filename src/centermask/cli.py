@@ -71,6 +71,8 @@ class Train:
             raise UserError(
                 "--train-annotations, --val-annotations and --images go with one DATA; give FOLDER:NAME instead"
             )
+        if self.out.resolve() in [Path(data.rpartition(":")[0] or data).resolve() for data in self.data]:
+            raise UserError(f"{self.out}: this is the folder of the data; choose another --out")
         splits = [open_data(data, train_annotations=self.train_annotations, val_annotations=self.val_annotations,
                             images=self.images, on_error=self.on_error) for data in self.data]  # fmt: skip
         if _speaks():
@@ -80,8 +82,6 @@ class Train:
         train_sets = [split.train for split in splits if split.train is not None]
         val_sets = {f"{split.name} {i}" if [one.name for one in splits].count(split.name) > 1 else split.name: split.val
                     for i, split in enumerate(splits, start=1) if split.val is not None}  # fmt: skip
-        if self.out.resolve() in [Path(data.rpartition(":")[0] or data).resolve() for data in self.data]:
-            raise UserError(f"{self.out}: this is the folder of the data; choose another --out")
         folder = RunFolder(path=self.out)
         try:
             train(self.config, train_sets, val_sets, folder, data=self.data, resume=self.resume)
