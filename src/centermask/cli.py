@@ -542,9 +542,9 @@ def _evaluation_set(data: str, annotations: Path | None, images: Path | None, on
 
 def _evaluated(weights: str, name: str, chosen: "Evaluable", asked: Evaluate | Compare) -> "EvaluatedSet":
     """A set predicted by a network, counted and analysed."""
-    from centermask.evaluate import analyse, evaluate_predictions, predict_set
+    from centermask.evaluate import predict_set
     from centermask.predict import Predictor
-    from centermask.report import EvaluatedSet
+    from centermask.report import count_set
 
     predictor = Predictor(weights, device=_device(asked.device), score_threshold=0.0, short_side=asked.short_side,
                           max_detections=asked.max_detections)  # fmt: skip
@@ -552,10 +552,7 @@ def _evaluated(weights: str, name: str, chosen: "Evaluable", asked: Evaluate | C
         task = progress.add_task("predicting", total=len(chosen))
         rows = predict_set(predictor, chosen, on_progress=lambda done, _: progress.update(task, completed=done))
     limit = max(100, asked.max_detections or predictor.model.config.max_detections)
-    truth = chosen.truth()
-    evaluation = evaluate_predictions(truth, rows, max_detections=limit)
-    analysis = analyse(truth, rows, max_detections=limit)
-    return EvaluatedSet(name=name, dataset=chosen, rows=rows, evaluation=evaluation, analysis=analysis)
+    return count_set(name, chosen, rows, limit)
 
 
 def _speaks() -> bool:

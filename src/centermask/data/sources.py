@@ -76,7 +76,7 @@ def read_raw(data: str, *, on_fault: OnFault | None = None) -> list[RawSplit]:
             source=one.source,
             images=one.images,
         )
-        for one in _find(data)
+        for one in locate(data)[1]
     ]
 
 
@@ -104,7 +104,7 @@ def open_data(
             find_splits(data, train_annotations=train_annotations, val_annotations=val_annotations, images=images)
         )
     else:
-        found = _find(data)
+        found = locate(data)[1]
     if evaluation_only:
         found = [one for one in found if one.split == "val"] or found
     faults: list[str] = []
@@ -113,14 +113,17 @@ def open_data(
                      faults=tuple(faults))  # fmt: skip
 
 
-def _find(data: str) -> list[Labels]:
+def locate(data: str) -> tuple[Path, list[Labels]]:
+    """The folder that a data argument names, and the labels in it, not yet read.
+
+    Raises:
+        UserError: there is no such folder, or no annotations in it.
+    """
     if data.startswith("gems:"):
         raise UserError("gems: are drawn, there are no files; write some with: centermask gems FOLDER")
     chosen, place = choose_format(data)
-    if chosen is None:
-        folder, name = split_name(place)
-        chosen = "coco" if name else detect_format(folder)
-    return find_labels(chosen, place)
+    folder, name = split_name(place)
+    return folder, find_labels(chosen or ("coco" if name else detect_format(folder)), place)
 
 
 def _open(labels: Labels, on_error: OnError, faults: list[str]) -> CocoSet:

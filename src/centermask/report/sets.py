@@ -11,8 +11,7 @@ import numpy as np
 
 from centermask.data.sources import Evaluable
 from centermask.errors import UserError
-from centermask.evaluate.analysis import Analysis
-from centermask.evaluate.scores import Evaluation
+from centermask.evaluate import Analysis, Evaluation, analyse, evaluate_predictions
 from centermask.images import Picture
 from centermask.ops import rle as rles
 from centermask.ops.mask_warp import Polygons, to_rle
@@ -51,6 +50,18 @@ class EvaluatedSet:
         """The score from which on predictions are shown."""
         known = math.isfinite(self.analysis.threshold)
         return self.analysis.threshold if known else USUAL_THRESHOLD
+
+
+def count_set(name: str, dataset: Evaluable, rows: Sequence[Mapping[str, Any]], max_detections: int) -> EvaluatedSet:
+    """What was predicted on a set, counted and analysed; the truth is made once for both.
+
+    Raises:
+        UserError: a prediction or an annotation is broken.
+    """
+    truth = dataset.truth()
+    evaluation = evaluate_predictions(truth, rows, max_detections=max_detections)
+    analysis = analyse(truth, rows, max_detections=max_detections)
+    return EvaluatedSet(name=name, dataset=dataset, rows=rows, evaluation=evaluation, analysis=analysis)
 
 
 class Album:

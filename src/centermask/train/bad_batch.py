@@ -1,6 +1,5 @@
 """A batch whose losses were no numbers, written down with the weights it met, so that it can be looked into."""
 
-import io
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +9,12 @@ import torch
 from centermask.config import ModelConfig
 from centermask.data.batches import Batch
 from centermask.errors import UserError
-from centermask.files import write_whole
 from centermask.model.centermask import CenterMask
 from centermask.model.objective import Objective
 from centermask.model.presets import build
 from centermask.ops.mask_warp import Bitmap, Mask, Polygons
 from centermask.structures import GroundTruth, ImageBatch, Losses
+from centermask.train.folder import write_plain
 
 MOST_FILES = 3
 """Of a run: they hold the weights and are large."""
@@ -33,10 +32,8 @@ def save_bad_batch(folder: Path, step: int, process: int, batch: Batch, model: C
         "config": model.config.to_dict(),
         "model": model.state_dict(),
     }
-    buffer = io.BytesIO()
-    torch.save(content, buffer)
     path = folder / f"bad-batch-{step:06}-{process}.pt"
-    write_whole(path, buffer.getvalue())
+    write_plain(path, content)
     return path
 
 

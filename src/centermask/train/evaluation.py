@@ -4,9 +4,9 @@ from collections.abc import Callable, Mapping
 
 from centermask.data.sources import Evaluable
 from centermask.errors import UserError
-from centermask.evaluate import Evaluation, Results, analyse, evaluate_predictions, merge_shards, predict_set
+from centermask.evaluate import Evaluation, Results, merge_shards, predict_set
 from centermask.predict import Predictor
-from centermask.report import EvaluatedSet
+from centermask.report import EvaluatedSet, count_set
 from centermask.train.run import Run
 
 
@@ -28,18 +28,11 @@ def evaluate_together(
         fault: UserError | None = None
         try:
             if parts:
-                found[name] = _count(name, one, merge_shards(parts), max(100, run.model.config.max_detections))
+                found[name] = count_set(name, one, merge_shards(parts), max(100, run.model.config.max_detections))
         except UserError as error:
             fault = error
         run.together.fail_together(fault)
     return found
-
-
-def _count(name: str, one: Evaluable, rows: Results, limit: int) -> EvaluatedSet:
-    truth = one.truth()
-    evaluation = evaluate_predictions(truth, rows, max_detections=limit)
-    analysis = analyse(truth, rows, max_detections=limit)
-    return EvaluatedSet(name=name, dataset=one, rows=rows, evaluation=evaluation, analysis=analysis)
 
 
 def _predict_share(

@@ -32,6 +32,17 @@ STATE = {"step", "epochs", "best", "stale", "bad_steps", "batch", "part", "pictu
 """What is saved of a run."""
 
 
+def write_plain(path: Path, content: dict[str, Any]) -> None:
+    """Write tensors and plain values, whole or not at all; ``torch.load(..., weights_only=True)`` reads them.
+
+    Raises:
+        UserError: the file cannot be written.
+    """
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    write_whole(path, buffer.getvalue())
+
+
 @dataclass(frozen=True, kw_only=True)
 class RunFolder:
     """Where a run lives."""
@@ -92,9 +103,7 @@ class RunFolder:
 
     def save_state(self, state: dict[str, Any]) -> None:
         """Write what resuming needs, whole or not at all."""
-        buffer = io.BytesIO()
-        torch.save(state, buffer)
-        write_whole(self.state, buffer.getvalue())
+        write_plain(self.state, state)
 
     def load_state(self) -> dict[str, Any]:
         """Read what ``save_state`` wrote.

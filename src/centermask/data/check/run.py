@@ -16,8 +16,8 @@ from centermask.data.check.split import Split
 from centermask.data.check.statistics import count, hints
 from centermask.data.folder import find_splits, split_name
 from centermask.data.formats.coco_layout import coco_labels
-from centermask.data.formats.detect import choose_format, detect_format, find_labels
 from centermask.data.formats.labels import Labels
+from centermask.data.sources import locate
 from centermask.errors import UserError
 from centermask.images import IMAGE_SUFFIXES
 
@@ -61,9 +61,7 @@ def _find(data: str, train: Path | None, val: Path | None, images: Path | None) 
     if train or val or images:
         splits = find_splits(data, train_annotations=train, val_annotations=val, images=images)
         return split_name(data)[0], coco_labels(splits)
-    chosen, place = choose_format(data)
-    folder, name = split_name(place)
-    return folder, find_labels(chosen or ("coco" if name else detect_format(folder)), place)
+    return locate(data)
 
 
 def _read(labels: Labels, roots: list[str], findings: Findings) -> Split:
