@@ -5,6 +5,8 @@ prepares it, nor on what was prepared before. A run can be taken up at any step.
 """
 
 import ctypes
+import multiprocessing
+import os
 import signal
 import sys
 from collections.abc import Iterable, Iterator, Sequence
@@ -217,4 +219,7 @@ def _start_worker(worker: int) -> None:
         signal.signal(asked, signal.SIG_IGN)
     if sys.platform == "linux":  # a trainer that is killed cannot: the kernel does it
         ctypes.CDLL(None).prctl(DIE_WITH_PARENT, signal.SIGKILL)
+        trainer = multiprocessing.parent_process()
+        if trainer is not None and os.getppid() != trainer.pid:  # killed before the kernel knew
+            os._exit(1)
     torch.set_num_threads(1)
