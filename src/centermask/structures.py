@@ -76,7 +76,7 @@ class DenseTargets(NamedTuple):
 
 
 class Detections(NamedTuple):
-    """Boxes found in one image, best first."""
+    """Boxes found in all images of a batch in one line: image by image, best first."""
 
     boxes: Float[Tensor, "detections 4"]
     """xyxy in input pixels, not clipped to the image."""
@@ -84,6 +84,13 @@ class Detections(NamedTuple):
     labels: Int64[Tensor, " detections"]
     locations: Int64[Tensor, " detections"]
     """The location each came from."""
+    images: Int64[Tensor, " detections"]
+    """Which image of the batch each lies in; ascending."""
+
+    def of_each(self, images: int) -> "list[Detections]":
+        """Those of each image, of which there are so many."""
+        counts = torch.bincount(self.images, minlength=images).tolist()
+        return [Detections(*parts) for parts in zip(*(field.split(counts) for field in self), strict=True)]
 
 
 class RoIs(NamedTuple):

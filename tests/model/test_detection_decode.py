@@ -5,6 +5,7 @@ from collections import defaultdict
 import pytest
 import torch
 from torch import Tensor
+from torchvision.ops import nms
 
 from centermask.model.detection.decode import Decoding, decode_boxes
 from centermask.model.detection.locations import make_locations
@@ -28,12 +29,16 @@ def predictions(probabilities: Tensor, ltrb: Tensor, centerness: Tensor | None =
     return DensePredictions(probabilities.logit()[None], ltrb[None].float(), centerness.logit().clamp(max=50)[None])
 
 
+def decode_each(predicted: DensePredictions, locations: Locations, decoding: Decoding) -> list[Detections]:
+    return decode_boxes(predicted, locations, decoding).of_each(len(predicted.ltrb))
+
+
 def decoded_boxes(boxes: list[list[float]], classes: list[list[float]], decoding: Decoding = USUAL) -> Detections:
     """Detections of boxes, each seen from its own centre, with the given class probabilities."""
     corners = torch.tensor(boxes)
     points = (corners[:, :2] + corners[:, 2:]) / 2
     ltrb = torch.cat([points - corners[:, :2], corners[:, 2:] - points], dim=1)
-    return decode_boxes(predictions(torch.tensor(classes), ltrb), at(*map(tuple, points.tolist())), decoding)[0]
+    return decode_each(predictions(torch.tensor(classes), ltrb), at(*map(tuple, points.tolist())), decoding)[0]
 
 
 def noisy(images: int = 2, classes: int = 3, seed: int = 0) -> tuple[DensePredictions, Locations]:
@@ -52,21 +57,21 @@ def noisy(images: int = 2, classes: int = 3, seed: int = 0) -> tuple[DensePredic
 
 def test_the_score_is_the_root_of_class_probability_times_centerness() -> None:
     predicted = predictions(torch.tensor([[0.81]]), torch.ones(1, 4), torch.tensor([0.36]))
-    found = decode_boxes(predicted, at((5.0, 5.0)), USUAL)[0]
+    found = decode_each(predicted, at((5.0, 5.0)), USUAL)[0]
     assert found.scores.item() == pytest.approx(0.9 * 0.6)
 
 
 def test_distances_are_in_strides_and_boxes_are_not_clipped() -> None:
     # (4 − 2·8, 4 − 1·8, 4 + 3·8, 4 + 0)
     predicted = predictions(torch.tensor([[0.9]]), torch.tensor([[2, 1, 3, 0]]))
-    found = decode_boxes(predicted, at((4.0, 4.0), stride=8.0), USUAL)[0]
+    found = decode_each(predicted, at((4.0, 4.0), stride=8.0), USUAL)[0]
     assert found.boxes.tolist() == [[-12, -4, 28, 4]]
 
 
 def test_a_candidate_must_be_above_the_threshold() -> None:
     # sigmoid(0) is exactly 1/2.
     predicted = DensePredictions(torch.tensor([[[0.0, 0.1]]]), torch.ones(1, 1, 4), torch.full((1, 1), -9.0))
-    found = decode_boxes(predicted, at((5.0, 5.0)), USUAL._replace(class_threshold=0.5))[0]
+    found = decode_each(predicted, at((5.0, 5.0)), USUAL._replace(class_threshold=0.5))[0]
     assert found.labels.tolist() == [1]  # however low its centerness
 
 
@@ -108,21 +113,21 @@ def test_detections_come_best_first_and_the_last_are_left_out() -> None:
 
 def test_nothing_above_the_threshold_is_no_detection() -> None:
     predicted, locations = noisy()
-    for found in decode_boxes(predicted._replace(class_logits=predicted.class_logits * 0 - 20), locations, USUAL):
-        assert [field.shape for field in found] == [(0, 4), (0,), (0,), (0,)]
+    for found in decode_each(predicted._replace(class_logits=predicted.class_logits * 0 - 20), locations, USUAL):
+        assert [field.shape for field in found] == [(0, 4), (0,), (0,), (0,), (0,)]
 
 
 def test_an_image_may_be_empty_beside_a_full_one() -> None:
     predicted, locations = noisy()
     predicted.class_logits[0] = -20
-    empty, full = decode_boxes(predicted, locations, USUAL)
+    empty, full = decode_each(predicted, locations, USUAL)
     assert len(empty.boxes) == 0
     assert len(full.boxes) > 0
 
 
 def test_no_image_has_no_list() -> None:
     predicted, locations = noisy(images=0)
-    assert decode_boxes(predicted, locations, USUAL) == []
+    assert decode_each(predicted, locations, USUAL) == []
 
 
 def slowly_selected(predicted: DensePredictions, locations: Locations, decoding: Decoding) -> list[set]:
@@ -146,23 +151,24 @@ def test_the_best_of_each_level_of_each_image_are_candidates(count: int) -> None
     decoding = ALL._replace(candidates_per_level=count)
     found = [
         set(zip(one.locations.tolist(), one.labels.tolist(), strict=True))
-        for one in decode_boxes(predicted, locations, decoding)
+        for one in decode_each(predicted, locations, decoding)
     ]
     assert found == slowly_selected(predicted, locations, decoding)
 
 
 def test_a_batch_equals_its_images_one_by_one() -> None:
     predicted, locations = noisy(images=3)
-    together = decode_boxes(predicted, locations, USUAL)
+    together = decode_each(predicted, locations, USUAL)
     for image, found in enumerate(together):
-        alone = decode_boxes(DensePredictions(*(x[image : image + 1] for x in predicted)), locations, USUAL)[0]
+        alone = decode_each(DensePredictions(*(x[image : image + 1] for x in predicted)), locations, USUAL)[0]
         assert len(found.boxes) > 0
-        assert all(torch.equal(one, other) for one, other in zip(found, alone, strict=True))
+        assert all(torch.equal(one, other) for one, other in zip(found[:4], alone[:4], strict=True))
+        assert found.images.unique().tolist() == [image]
 
 
 def test_every_detection_is_what_its_location_predicts() -> None:
     predicted, locations = noisy(images=1)
-    found = decode_boxes(predicted, locations, USUAL)[0]
+    found = decode_each(predicted, locations, USUAL)[0]
     own = found.locations
     ltrb = predicted.ltrb[0, own] * locations.strides[own, None]
     boxes = torch.cat([locations.points[own] - ltrb[:, :2], locations.points[own] + ltrb[:, 2:]], dim=1)
@@ -175,10 +181,37 @@ def test_every_detection_is_what_its_location_predicts() -> None:
 def test_detections_carry_no_gradient() -> None:
     predicted, locations = noisy()
     predicted = DensePredictions(*(field.requires_grad_() for field in predicted))
-    assert not any(field.requires_grad for found in decode_boxes(predicted, locations, USUAL) for field in found)
+    assert not any(field.requires_grad for found in decode_each(predicted, locations, USUAL) for field in found)
 
 
 def test_detections_are_float32_in_mixed_precision() -> None:
     predicted, locations = noisy()
-    found = decode_boxes(DensePredictions(*(field.bfloat16() for field in predicted)), locations, USUAL)[0]
+    found = decode_each(DensePredictions(*(field.bfloat16() for field in predicted)), locations, USUAL)[0]
     assert found.boxes.dtype == found.scores.dtype == torch.float32
+
+
+@pytest.mark.parametrize("threshold", [0.1, 0.4, 2.0])
+def test_a_threshold_leaves_out_the_lowest_and_changes_no_other(threshold: float) -> None:
+    predicted, locations = noisy(images=3)
+    decoding = USUAL._replace(candidates_per_level=20, max_detections=30)
+    everything = decode_boxes(predicted, locations, decoding)
+    kept = everything.scores >= threshold
+    found = decode_boxes(predicted, locations, decoding, threshold)
+    assert kept.any() == (threshold < 1)
+    assert all(torch.equal(one, other[kept]) for one, other in zip(found, everything, strict=True))
+
+
+def test_boxes_of_many_classes_and_images_are_suppressed_as_if_alone() -> None:
+    # Set apart in one long row of 80 classes × 8 images, boxes this far out would be known to a fifth of a pixel only.
+    predicted, locations = noisy(images=8, classes=80)
+    predicted = predicted._replace(ltrb=predicted.ltrb * 40)
+    found = decode_boxes(predicted, locations, USUAL._replace(max_detections=10_000))
+    exact = [
+        (image, label, location)
+        for image, one in enumerate(decode_each(predicted, locations, ALL))
+        for label in range(80)
+        for own in [one.labels == label]
+        for location in one.locations[own][nms(one.boxes[own].double(), one.scores[own].double(), 0.6)].tolist()
+    ]
+    kept = zip(found.images.tolist(), found.labels.tolist(), found.locations.tolist(), strict=True)
+    assert sorted(kept) == sorted(exact)

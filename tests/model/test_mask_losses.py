@@ -115,7 +115,8 @@ def test_a_polygon_without_area_makes_no_nan() -> None:
     # The published code divides 0 by 0 here (spec 7.1, 10).
     line = Polygons((np.array([[10.0, 10], [10, 20], [10, 30]]),))
     truth = squares((10, 10, 20, 0))._replace(masks=(line,))
-    nothing = Detections(torch.zeros(0, 4), torch.zeros(0), torch.zeros(0).long(), torch.zeros(0).long())
+    none = torch.zeros(0, dtype=torch.int64)
+    nothing = Detections(torch.zeros(0, 4), torch.zeros(0), none, none, none)
     matched = match_rois([nothing], [truth], 128)
     raw = torch.randn(1, 28, 28, requires_grad=True)
     found = mask_losses(raw, torch.zeros(1), matched)

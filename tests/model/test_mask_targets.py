@@ -19,6 +19,7 @@ def found(*boxes: tuple[float, float, float, float], label: int = 0) -> Detectio
         torch.ones(count),
         torch.full((count,), label),
         torch.zeros(count, dtype=torch.int64),
+        torch.zeros(count, dtype=torch.int64),
     )
 
 

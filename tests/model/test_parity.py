@@ -17,13 +17,12 @@ from centermask.images import SoftInstances, restore
 from centermask.model.centermask import CenterMask
 from centermask.model.detection.decode import decode_boxes
 from centermask.model.detection.locations import make_locations
-from centermask.model.masks.rois import gather_rois
 from centermask.model.objective import Objective
 from centermask.model.presets import preset
 from centermask.ops.mask_warp import Bitmap, Polygons, draw
 from centermask.published import from_published, published_names
 from centermask.size import Size
-from centermask.structures import Detections, GroundTruth, ImageBatch, Locations, Losses
+from centermask.structures import Detections, GroundTruth, ImageBatch, Locations, Losses, RoIs
 from tests.golden.weights import GOLDEN, ruled_weights
 
 MODELS = {
@@ -118,7 +117,7 @@ def test_detections_equal_the_published_ones(name: str) -> None:
     pyramid = model(name).features(batch())
     locations = make_locations(pyramid)
     found = decode_boxes(model(name).detection_head(pyramid), locations, model(name).decoding)
-    for ours, wanted in zip(found, expected(name)["detections"], strict=True):
+    for ours, wanted in zip(found.of_each(len(batch().sizes)), expected(name)["detections"], strict=True):
         order = pairing(locations, ours, wanted)
         assert len(ours.boxes) == len(wanted["boxes"])
         torch.testing.assert_close(ours.boxes[order], torch.tensor(wanted["boxes"]), atol=0.01, rtol=0)
@@ -131,10 +130,12 @@ def test_masks_and_their_scores_equal_the_published_ones(name: str) -> None:
     pyramid = model(name).features(batch())
     locations = make_locations(pyramid)
     detections = decode_boxes(model(name).detection_head(pyramid), locations, model(name).decoding)
-    logits, ious = model(name).masks(pyramid, gather_rois(detections), batch().sizes)
-    counts = [len(one.boxes) for one in detections]
+    rois = RoIs(detections.boxes, detections.images, detections.labels)
+    logits, ious = model(name).masks(pyramid, rois, batch().sizes)
+    each = detections.of_each(len(batch().sizes))
+    counts = [len(one.boxes) for one in each]
     for ours, masks, iou, wanted in zip(
-        detections, logits.sigmoid().split(counts), ious.split(counts), expected(name)["detections"], strict=True
+        each, logits.sigmoid().split(counts), ious.split(counts), expected(name)["detections"], strict=True
     ):
         order = pairing(locations, ours, wanted)
         scores = (ours.scores * iou)[order]

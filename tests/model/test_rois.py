@@ -1,22 +1,15 @@
-"""Gather boxes, assign each to a level, pool its features."""
+"""Assign each box to a level, pool its features."""
 
 import pytest
 import torch
 from torch import Tensor
 from torchvision.ops import roi_align
 
-from centermask.model.masks.rois import POOLED_SIDE, assign_levels, gather_rois, pool_rois
-from centermask.structures import Detections, RoIs
+from centermask.model.masks.rois import POOLED_SIDE, assign_levels, pool_rois
+from centermask.structures import RoIs
 
 STRIDES = (8, 16, 32)
 NO_ROI = RoIs(torch.zeros(0, 4), torch.zeros(0, dtype=torch.int64), torch.zeros(0, dtype=torch.int64))
-
-
-def detections(*labels: int) -> Detections:
-    count = len(labels)
-    boxes = torch.tensor([[float(label)] * 4 for label in labels]).view(count, 4)
-    labels = torch.tensor(labels, dtype=torch.int64)
-    return Detections(boxes, torch.ones(count), labels, torch.zeros(count, dtype=torch.int64))
 
 
 def rois(boxes: list[list[float]], images: list[int] | None = None) -> RoIs:
@@ -38,21 +31,6 @@ def random_rois(count: int, images: int, side: int = 128) -> RoIs:
 def random_pyramid(images: int, channels: int = 3, side: int = 128) -> list[Tensor]:
     generator = torch.Generator().manual_seed(0)
     return [torch.randn(images, channels, side // stride, side // stride, generator=generator) for stride in STRIDES]
-
-
-# gather
-
-
-def test_the_boxes_of_all_images_stand_in_one_line() -> None:
-    found = gather_rois([detections(1, 2), detections(), detections(3)])
-    assert found.images.tolist() == [0, 0, 2]
-    assert found.labels.tolist() == [1, 2, 3]
-    assert found.boxes[:, 0].tolist() == [1, 2, 3]
-
-
-def test_no_detection_is_no_roi() -> None:
-    found = gather_rois([detections(), detections()])
-    assert [field.shape for field in found] == [(0, 4), (0,), (0,)]
 
 
 # levels

@@ -15,7 +15,7 @@ from centermask.model.layers import batch_norms
 from centermask.model.masks.decode import decode_masks
 from centermask.model.masks.head import MaskHead
 from centermask.model.masks.quality import MaskIoUHead
-from centermask.model.masks.rois import assign_levels, gather_rois, pool_rois
+from centermask.model.masks.rois import assign_levels, pool_rois
 from centermask.model.pyramid import FeaturePyramid
 from centermask.structures import ImageBatch, RoIInstances, RoIs
 
@@ -69,17 +69,25 @@ class CenterMask(nn.Module):
         self.mask_levels = mask_levels
         self.level_rule: LevelRule = level_rule
         self.frozen_norm = frozen_norm
+        self.compute_dtype = torch.float32
         self.register_buffer("pixel_mean", torch.tensor(pixel_mean).view(3, 1, 1), persistent=False)
         self.register_buffer("pixel_std", torch.tensor(pixel_std).view(3, 1, 1), persistent=False)
 
-    def forward(self, batch: ImageBatch) -> list[RoIInstances]:
-        """Find the objects of each image."""
+    def forward(self, batch: ImageBatch, score_threshold: float = 0.0) -> list[RoIInstances]:
+        """Find the objects of each image. Those whose score cannot reach the threshold get no mask and are left out."""
+        found, images = self.find(batch, score_threshold)
+        counts = torch.bincount(images, minlength=len(batch.pixels)).tolist()
+        return [RoIInstances(*parts) for parts in zip(*(field.split(counts) for field in found), strict=True)]
+
+    def find(
+        self, batch: ImageBatch, score_threshold: float | Tensor = 0.0
+    ) -> tuple[RoIInstances, Int64[Tensor, " instances"]]:
+        """The objects of all images in one line, and which image each lies in, ascending."""
         pyramid = self.features(batch)
         predicted = self.detection_head(pyramid)
-        detections = decode_boxes(predicted, make_locations(pyramid), self.decoding)
-        rois = gather_rois(detections)
-        mask_logits, mask_ious = self.masks(pyramid, rois, batch.sizes)
-        return decode_masks(mask_logits, mask_ious, detections)
+        found = decode_boxes(predicted, make_locations(pyramid), self.decoding, score_threshold)
+        mask_logits, mask_ious = self.masks(pyramid, RoIs(found.boxes, found.images, found.labels), batch.sizes)
+        return decode_masks(mask_logits, mask_ious, found), found.images
 
     def features(self, batch: ImageBatch) -> list[Float[Tensor, "images channels _ _"]]:
         """P3 … P7 of normalised images."""
@@ -94,7 +102,7 @@ class CenterMask(nn.Module):
         columns = torch.arange(width, device=pixels.device) < batch.sizes[:, 1:]
         inside = rows[:, None, :, None] & columns[:, None, None, :]
         normal: Tensor = pixels.masked_fill(~inside, 0.0)  # a product would leave NaN
-        return normal
+        return normal.to(self.compute_dtype)
 
     def masks(
         self, pyramid: Sequence[Tensor], rois: RoIs, sizes: Int64[Tensor, "images 2"]
@@ -102,10 +110,17 @@ class CenterMask(nn.Module):
         """Mask logits and expected mask IoUs of boxes, each for its own class."""
         levels = assign_levels(rois, sizes, self.level_rule, self.mask_levels)
         crops = pool_rois(pyramid[: self.mask_levels], STRIDES[: self.mask_levels], rois, levels)
+        crops = crops.to(self.compute_dtype)
         mask_logits = self.mask_head(crops, rois.labels)
         if self.mask_iou_head is None:
             return mask_logits, torch.ones_like(mask_logits[:, 0, 0])
         return mask_logits, self.mask_iou_head(crops, mask_logits, rois.labels)
+
+    def compute_in(self, dtype: torch.dtype) -> None:
+        """Convert the weights to float32, bfloat16 or float16; pixels come and answers go in float32 all the same."""
+        self.compute_dtype = dtype
+        for part in self.children():
+            part.to(dtype)
 
     def keep_detections(self, count: int) -> None:
         """Find up to ``count`` objects in each image from now on."""

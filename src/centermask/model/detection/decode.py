@@ -1,13 +1,19 @@
-"""Score, select, suppress: dense predictions to detections (spec 1.8)."""
+"""Score, select, suppress: dense predictions to detections (spec 1.8).
 
+Everything runs over all images, levels and classes at once, and what depends on the numbers stays in tensors: a GPU waits
+for the processor once, and ``torch.export`` can follow.
+"""
+
+import math
 from typing import NamedTuple
 
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
-from torchvision.ops import batched_nms
+from torchvision.ops import nms
 
 from centermask.model.detection import ltrb as distances
+from centermask.model.detection.locations import STRIDES
 from centermask.structures import DensePredictions, Detections, Locations
 
 
@@ -30,47 +36,67 @@ class Candidates(NamedTuple):
     """Class probability × centerness."""
 
     def take(self, index: Tensor) -> "Candidates":
-        """Those at an index or mask."""
+        """Those at an index."""
         return Candidates(*(field[index] for field in self))
 
 
 @torch.no_grad()
-def decode_boxes(predicted: DensePredictions, locations: Locations, decoding: Decoding) -> list[Detections]:
-    """Detections of each image, best first. Boxes are not clipped: the mask branch sees the whole predicted box.
+def decode_boxes(
+    predicted: DensePredictions, locations: Locations, decoding: Decoding, score_threshold: float | Tensor = 0.0
+) -> Detections:
+    """Detections of all images. Boxes are not clipped: the mask branch sees the whole predicted box.
 
-    The score is the square root of class probability × centerness. Selection runs over all images and levels at once.
+    The score is the square root of class probability × centerness. Boxes below ``score_threshold`` are left out at once:
+    they could only suppress boxes with a still lower score.
     """
-    found = _candidates(predicted, decoding.class_threshold)
-    found = found.take(_best_of_each_level(found, locations, decoding.candidates_per_level))
+    images, _, classes = predicted.class_logits.shape
+    found = _candidates(predicted, decoding.class_threshold, score_threshold)
+    best = found.quality.argsort(descending=True, stable=True)
+    levels = found.images * len(STRIDES) + locations.levels[found.locations]
+    found = found.take(best[first_of_each(levels[best], images * len(STRIDES), decoding.candidates_per_level)])
     ltrb = predicted.ltrb[found.images, found.locations].float() * locations.strides[found.locations, None]
     boxes = distances.decode(locations.points[found.locations], ltrb)
-    return [
-        _suppress(found.take(own), boxes[own], decoding)
-        for own in (found.images == image for image in range(len(predicted.ltrb)))
-    ]
+    kept = nms(_apart(boxes, found.images, found.labels, classes), found.quality, decoding.nms_iou)
+    kept = kept[first_of_each(found.images[kept], images, decoding.max_detections)]
+    found = found.take(kept)
+    return Detections(boxes[kept], found.quality.sqrt(), found.labels, found.locations, found.images)
 
 
-def _candidates(predicted: DensePredictions, threshold: float) -> Candidates:
+def _candidates(predicted: DensePredictions, class_threshold: float, score_threshold: float | Tensor) -> Candidates:
     probabilities = predicted.class_logits.float().sigmoid()
-    images, locations, labels = (probabilities > threshold).nonzero(as_tuple=True)
-    centerness = predicted.centerness_logits.float()[images, locations].sigmoid()
-    return Candidates(images, locations, labels, probabilities[images, locations, labels] * centerness)
+    quality = probabilities * predicted.centerness_logits.float().sigmoid()[..., None]
+    wanted = (probabilities > class_threshold) & (quality.sqrt() >= score_threshold)
+    images, locations, labels = wanted.nonzero(as_tuple=True)
+    return Candidates(images, locations, labels, quality[images, locations, labels])
 
 
-def _best_of_each_level(found: Candidates, locations: Locations, count: int) -> Int64[Tensor, " kept"]:
-    """Indices of the best ``count`` of each level of each image, best first."""
-    order = found.quality.argsort(descending=True, stable=True)
-    groups = (found.images * (locations.levels.max() + 1) + locations.levels[found.locations])[order]
-    groups, by_group = groups.sort(stable=True)
-    starts = torch.searchsorted(groups, groups)
-    rank = torch.arange(len(groups), device=groups.device) - starts
-    kept = torch.zeros_like(rank, dtype=torch.bool)
-    kept[by_group] = rank < count
-    return order[kept]
+def first_of_each(groups: Int64[Tensor, " n"], count: int, limit: int) -> Int64[Tensor, " kept"]:
+    """Where the first ``limit`` members of each of ``count`` groups stand, group by group.
+
+    >>> first_of_each(torch.tensor([1, 0, 1, 1, 0]), count=2, limit=2).tolist()
+    [1, 4, 0, 2]
+    """
+    places = torch.arange(groups.shape[0], device=groups.device)
+    # No two keys are equal: not every runtime sorts stably.
+    order = (groups * groups.shape[0] + places).argsort()
+    groups = groups[order]
+    members = (groups[:, None] == torch.arange(count, device=groups.device)).sum(dim=0)
+    starts = members.cumsum(dim=0) - members
+    return order[places - starts[groups] < limit]
 
 
-def _suppress(found: Candidates, boxes: Float[Tensor, "n 4"], decoding: Decoding) -> Detections:
-    # Classes are set apart by multiples of the largest coordinate, which keeps them apart only if none is negative.
-    lowest = torch.cat([boxes.flatten(), boxes.new_zeros(1)]).min()
-    kept = batched_nms(boxes - lowest, found.quality, found.labels, decoding.nms_iou)[: decoding.max_detections]
-    return Detections(boxes[kept], found.quality[kept].sqrt(), found.labels[kept], found.locations[kept])
+def _apart(
+    boxes: Float[Tensor, "n 4"], images: Int64[Tensor, " n"], labels: Int64[Tensor, " n"], classes: int
+) -> Float[Tensor, "n 4"]:
+    """Boxes moved so that those of different classes or images do not touch.
+
+    Each class has its field on a board as wide as high, and boards of images stand below each other: in one long row the
+    coordinates would grow so large that float32 loses the boxes' fractions.
+    """
+    side = math.ceil(math.sqrt(classes))
+    corners = torch.cat([boxes.flatten(), boxes.new_zeros(1)])
+    lowest = corners.min()
+    field = corners.max() - lowest + 1
+    columns, rows = labels % side, images * side + labels // side
+    offsets = torch.stack([columns, rows, columns, rows], dim=1).to(boxes) * field
+    return boxes - lowest + offsets

@@ -24,8 +24,7 @@ def make_locations(pyramid: Sequence[Tensor]) -> Locations:
     device = pyramid[0].device
     grids = [_grid(level.shape[-2], level.shape[-1], stride, device)
              for level, stride in zip(pyramid, STRIDES, strict=False)]  # fmt: skip
-    counts = torch.tensor([len(grid) for grid in grids], device=device)
-    levels = torch.repeat_interleave(torch.arange(len(grids), device=device), counts, output_size=sum(map(len, grids)))
+    levels = torch.cat([grid.new_full(grid.shape[:1], level, dtype=torch.int64) for level, grid in enumerate(grids)])
     strides = torch.tensor(STRIDES, dtype=torch.float32, device=device)
     ranges = torch.tensor(RANGES, dtype=torch.float32, device=device)
     return Locations(points=torch.cat(grids), strides=strides[levels], ranges=ranges[levels], levels=levels)

@@ -3,7 +3,6 @@
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
-from torch.nn import functional
 
 from centermask.model.layers import init_he, init_normal
 from centermask.model.masks.rois import POOLED_SIDE
@@ -46,7 +45,9 @@ class MaskIoUHead(nn.Module):
         labels: Int64[Tensor, " rois"],
     ) -> Float[Tensor, " rois"]:
         """Expected IoU of each mask, for its own class; not clamped. The gradient reaches the mask and the features."""
-        masks = functional.max_pool2d(mask_logits.sigmoid()[:, None], 2)
+        # The largest of each 2×2 cells. Not max_pool2d: OpenVINO refuses to pool where there is no RoI.
+        cells = mask_logits.sigmoid().unflatten(2, (POOLED_SIDE, 2)).unflatten(1, (POOLED_SIDE, 2))
+        masks = cells.amax(dim=(2, 4))[:, None]
         x = self.convs(torch.cat([crops, masks.to(crops)], dim=1))
         x = x.mean(dim=(2, 3)) if self.light else self.hidden(x.flatten(1))
         ious: Tensor = self.predictor(x).gather(1, labels[:, None]).squeeze(1)

@@ -1,4 +1,4 @@
-"""Gather boxes, assign each to a pyramid level, pool its features (spec 2.1, 2.2)."""
+"""Assign each box to a pyramid level, pool its features (spec 2.1, 2.2)."""
 
 from collections.abc import Sequence
 
@@ -9,20 +9,12 @@ from torchvision.ops import roi_align
 
 from centermask.config import LevelRule
 from centermask.ops.boxes import box_areas
-from centermask.structures import Detections, RoIs
+from centermask.structures import RoIs
 
 POOLED_SIDE = 14
 FINEST_LEVEL = 3
 CANONICAL_SIDE = 224
 """Side of the object that the area rule puts on P4, as in Mask R-CNN."""
-
-
-def gather_rois(detections: Sequence[Detections]) -> RoIs:
-    """The boxes of all images in one line."""
-    counts = torch.tensor([len(found.boxes) for found in detections])
-    boxes = torch.cat([found.boxes for found in detections])
-    images = torch.repeat_interleave(torch.arange(len(detections)), counts).to(boxes.device)
-    return RoIs(boxes, images, torch.cat([found.labels for found in detections]))
 
 
 def assign_levels(rois: RoIs, sizes: Int64[Tensor, "images 2"], rule: LevelRule, levels: int) -> Int64[Tensor, " rois"]:
@@ -57,9 +49,9 @@ def pool_rois(
     """
     reach = max(pyramid[0].shape[2:]) * strides[0]
     indexed = torch.cat([rois.images[:, None].to(rois.boxes), rois.boxes.clamp(-reach, 2 * reach)], dim=1)
-    crops = pyramid[0].new_zeros(len(indexed), pyramid[0].shape[1], POOLED_SIDE, POOLED_SIDE, dtype=torch.float32)
-    for level, (features, stride) in enumerate(zip(pyramid, strides, strict=True)):
-        own = (levels == level).nonzero().squeeze(1)
-        pooled = roi_align(features.float(), indexed[own], POOLED_SIDE, 1 / stride, sampling_ratio=0, aligned=True)
-        crops = crops.index_copy(0, own, pooled)
-    return crops
+    own = [(levels == level).nonzero().squeeze(1) for level in range(len(pyramid))]
+    pooled = [
+        roi_align(features.float(), indexed[chosen], POOLED_SIDE, 1 / stride, sampling_ratio=0, aligned=True)
+        for features, stride, chosen in zip(pyramid, strides, own, strict=True)
+    ]
+    return torch.cat(pooled)[torch.cat(own).argsort()]
