@@ -8,7 +8,7 @@ BUNDLED = {"nano": Path(__file__).parent / "weights" / "centermask-nano.safetens
 
 
 def resolve_weights(name: str | Path) -> Path:
-    """The file behind a weights argument: a bundled name, or a path.
+    """The file behind a weights argument: a bundled name, or the path of weights or of an exported file.
 
     Raises:
         UserError: there is no such file.
@@ -18,7 +18,7 @@ def resolve_weights(name: str | Path) -> Path:
         mend = (
             "install the package again"
             if str(name) in BUNDLED
-            else "give a weights file, or 'nano' for the bundled ones"
+            else "give a weights file, an exported file, or 'nano' for the bundled weights"
         )
         raise UserError(f"{path}: no such weights file; {mend}")
     return path

@@ -12,76 +12,42 @@ from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
-import torch
 from jaxtyping import UInt8
 from PIL import Image
-from torch import Tensor
 
-from centermask.bundled import resolve_weights
 from centermask.errors import UserError
 from centermask.files import whole_file, write_whole
 from centermask.images import SoftInstances, fit, read_image, restore, to_rgb
 from centermask.instances import Instances
-from centermask.model.centermask import CenterMask
-from centermask.size import Size, fit_size
-from centermask.structures import ImageBatch, RoIInstances
+from centermask.runtimes.open import open_runtime
+from centermask.runtimes.runtime import DeviceLike, Precision, Runtime, known_precision
+from centermask.runtimes.segmenter import Segmenter
+from centermask.size import Size, fill_plane, fit_size
 
 Picture = UInt8[np.ndarray, "height width 3"]
-ImageLike = Path | str | Image.Image | np.ndarray | Tensor
+
+
+@runtime_checkable
+class TensorLike(Protocol):
+    """A ``torch.Tensor``, described without torch."""
+
+    @property
+    def dtype(self) -> Any:
+        """``torch.uint8`` of a picture."""
+
+    @property
+    def shape(self) -> Any:
+        """(3, height, width) of a picture."""
+
+    def detach(self) -> Any:
+        """The same without its history."""
+
+    def permute(self, *dims: int) -> Any:
+        """The same with its dimensions in another order."""
+
+
+ImageLike = Path | str | Image.Image | np.ndarray | TensorLike
 """A file, a Pillow image, uint8 pixels H×W×3 or H×W (numpy), or a uint8 tensor 3×H×W; colours are RGB."""
-
-
-@runtime_checkable
-class SegmenterConfig(Protocol):
-    """What a predictor wants to know about a model."""
-
-    @property
-    def class_names(self) -> tuple[str, ...]:
-        """Of all classes."""
-
-    @property
-    def category_ids(self) -> tuple[int, ...]:
-        """COCO's id of each class; 1 … C if empty."""
-
-    @property
-    def test_short_side(self) -> int:
-        """What the short side of a picture is scaled to, in pixels."""
-
-    @property
-    def test_long_side(self) -> int:
-        """What the long side may not pass, in pixels."""
-
-    @property
-    def score_threshold(self) -> float:
-        """Objects with a lower score are not shown."""
-
-    @property
-    def max_detections(self) -> int:
-        """Objects kept per picture."""
-
-
-@runtime_checkable
-class Segmenter(Protocol):
-    """A model as a predictor sees it; ``CenterMask`` is one."""
-
-    @property
-    def config(self) -> SegmenterConfig:
-        """What it was built from."""
-
-    def __call__(self, batch: ImageBatch) -> list[RoIInstances]:
-        """Find the objects of each image."""
-
-    def eval(self) -> Any:
-        """Put it into evaluation mode."""
-
-    def keep_detections(self, count: int) -> None:
-        """Find up to ``count`` objects in each image from now on."""
-
-    def to(self, device: torch.device) -> Any:
-        """Move it to a device, in place."""
-
-    def parameters(self) -> Iterator[Tensor]:
-        """Its weights."""
 
 
 class Predictor:
@@ -93,36 +59,46 @@ class Predictor:
     >>> instances.overlay(read_image("photo.jpg"))               # doctest: +SKIP
 
     Args:
-        model: A weights file, "nano" for the bundled weights, or a model. A model is moved to the device, put into
-            evaluation mode and told ``max_detections``.
-        device: Where to compute. None: where a given model is; for a file, the accelerator if there is one.
+        model: A weights file, "nano" for the bundled weights, a file that ``centermask export`` wrote, a ``Runtime``,
+            or a model in PyTorch. A model is moved to the device, put into evaluation mode, told ``max_detections``
+            and, if precision is given, converted.
+        device: Where to compute. None: where a given model is; weights on the accelerator if there is one; an exported
+            file on the processor.
         short_side: What the short side of a picture is scaled to, in pixels; None: as the model was trained.
         long_side: What the long side may not pass; None: as trained, or in the same proportion to ``short_side``.
         resize: False leaves the pixels as they are.
         score_threshold: Objects with a lower score are left out; None: as the model's configuration says.
-        max_detections: How many objects to keep in a picture, best first; None: all that the model gives.
+        max_detections: How many objects to keep in a picture, best first; None: all that the model gives. An exported
+            file gives no more than it was exported for.
+        precision: In what PyTorch computes: fp32, bf16, fp16, or auto for bf16 where the machine computes in it. None:
+            weights in fp32, a model as it is. An exported file's precision was fixed at export.
+        compile: Compile the dense part with torch.compile: the first pictures take a minute, later ones less time.
 
     Raises:
-        UserError: the weights file cannot be used, or an argument is out of its range.
+        UserError: the file cannot be used, an argument is out of its range, or precision or compile is given for an
+            exported file.
     """
 
     def __init__(
         self,
-        model: Path | str | Segmenter,
+        model: Path | str | Runtime | Segmenter,
         *,
-        device: str | torch.device | None = None,
+        device: str | DeviceLike | None = None,
         short_side: int | None = None,
         long_side: int | None = None,
         resize: bool = True,
         score_threshold: float | None = None,
         max_detections: int | None = None,
+        precision: str | None = None,
+        compile: bool = False,
     ) -> None:
         for name, value in (("short_side", short_side), ("long_side", long_side), ("max_detections", max_detections)):
             if value is not None and value < 1:
                 raise UserError(f"{name} must be at least 1, not {value}")
         if score_threshold is not None and not 0 <= score_threshold <= 1:
             raise UserError(f"score_threshold must lie in [0, 1], not {score_threshold}")
-        self.model, self.device = _place(model, device)
+        self.model = _runtime(model, None if device is None else str(device), known_precision(precision), compile)
+        self.device = self.model.device
         config = self.model.config
         self.class_names, self.category_ids = config.class_names, config.category_ids
         self.short_side = short_side or config.test_short_side
@@ -152,7 +128,7 @@ class Predictor:
         pictures = [load_picture(image) for image in images]
         originals = [Size(*picture.shape[:2]) for picture in pictures]
         sizes = [self._fitted_size(size) for size in originals]
-        answers = self._run(pictures, sizes)
+        answers = self.model(fit(pictures, sizes), self.score_threshold)
         return [
             restore(
                 self._select(answer),
@@ -166,22 +142,14 @@ class Predictor:
         ]
 
     def _fitted_size(self, size: Size) -> Size:
-        return fit_size(size, self.short_side, self.long_side) if self.resize else size
-
-    def _run(self, pictures: Sequence[UInt8[np.ndarray, "_ _ 3"]], sizes: Sequence[Size]) -> list[SoftInstances]:
-        fitted = fit(pictures, sizes)
-        batch = ImageBatch(torch.from_numpy(fitted.pixels), torch.from_numpy(fitted.sizes)).to(self.device)
-        try:
-            with torch.inference_mode():
-                return [_to_numpy(answer) for answer in self.model(batch)]
-        except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
-            if type(error) is RuntimeError and "allocate memory" not in str(error):  # the processor's allocator says so
-                raise
-            height, width = fitted.pixels.shape[2:]
-            message = (
-                f"{len(pictures)} × {height} × {width} pixels are too many for {self.device}; make short_side smaller"
-            )
-            raise UserError(message) from error
+        plane = self.model.plane
+        fitted = fit_size(size, self.short_side, self.long_side) if self.resize else size
+        if plane is None or (fitted.height <= plane.height and fitted.width <= plane.width):
+            return fitted
+        if not self.resize:
+            raise UserError(f"a picture of {size.height} × {size.width} pixels does not fit into the {plane.height} × "
+                            f"{plane.width} of this file; let it be resized")  # fmt: skip
+        return fill_plane(size, plane)
 
     def _select(self, found: SoftInstances) -> SoftInstances:
         order = np.argsort(-found.scores, kind="stable")
@@ -189,39 +157,18 @@ class Predictor:
         return SoftInstances(*(field[kept] for field in found))
 
 
-def _place(model: Path | str | Segmenter, device: str | torch.device | None) -> tuple[Segmenter, torch.device]:
-    """The model, ready to predict, and the device it is on."""
+def _runtime(
+    model: Path | str | Runtime | Segmenter, device: str | None, precision: Precision | None, compile: bool
+) -> Runtime:
     if isinstance(model, Path | str):
-        target = _device(device) if device is not None else _best_device()
-        loaded: Segmenter = CenterMask.load(resolve_weights(model), device=target)
-    else:
-        target = _device(device) if device is not None else next((each.device for each in model.parameters()), _CPU)
-        model.to(target)
-        loaded = model
-    loaded.eval()
-    return loaded, target
+        return open_runtime(model, device, precision=precision, compile=compile)
+    if isinstance(model, Runtime):
+        if device is not None or precision is not None or compile:
+            raise UserError("device, precision and compile are settled in a runtime already; leave them out")
+        return model
+    from centermask.runtimes.torch import TorchRuntime  # whoever has a network has torch
 
-
-_CPU = torch.device("cpu")
-
-
-def _best_device() -> torch.device:
-    return (torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None) or _CPU
-
-
-def _device(name: str | torch.device) -> torch.device:
-    try:
-        return torch.zeros(0, device=name).device
-    except (RuntimeError, AssertionError, NotImplementedError) as error:  # torch built without it asserts
-        reason = str(error).splitlines()[0]
-        raise UserError(f"device '{name}' cannot be used ({reason}); try 'cpu'") from error
-
-
-def _to_numpy(answer: RoIInstances) -> SoftInstances:
-    boxes, scores, box_scores, masks = (
-        field.float().cpu().numpy() for field in (answer.boxes, answer.scores, answer.box_scores, answer.masks)
-    )
-    return SoftInstances(boxes, scores, box_scores, answer.labels.cpu().numpy(), masks)
+    return TorchRuntime(model, device, precision=precision, compile=compile)
 
 
 def load_picture(image: ImageLike) -> Picture:
@@ -239,14 +186,19 @@ def load_picture(image: ImageLike) -> Picture:
             return np.repeat(image[:, :, None], 3, axis=2)
         case np.ndarray() if image.dtype == np.uint8 and image.ndim == 3 and image.shape[2] == 3 and image.size:
             return image
-        case Tensor() if image.dtype == torch.uint8 and image.ndim == 3 and image.shape[0] == 3 and image.numel():
-            return image.detach().permute(1, 2, 0).cpu().numpy()
-        case np.ndarray() | Tensor():
+        case TensorLike() if str(image.dtype) == "torch.uint8" and _is_planar(tuple(image.shape)):
+            pixels: Picture = image.detach().permute(1, 2, 0).cpu().numpy()
+            return pixels
+        case np.ndarray() | TensorLike():
             came = f"{type(image).__name__} of {image.dtype} and shape {tuple(image.shape)}"
         case _:
             came = type(image).__name__
     expected = "a path, a Pillow image, a uint8 array H×W×3 or H×W, or a uint8 tensor 3×H×W"
     raise UserError(f"a picture must be {expected}, not {came}; convert it")
+
+
+def _is_planar(shape: tuple[int, ...]) -> bool:
+    return len(shape) == 3 and shape[0] == 3 and min(shape) > 0
 
 
 def _convert(image: Image.Image) -> Picture:

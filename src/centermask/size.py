@@ -22,6 +22,16 @@ def fit_size(size: Size, short_side: int, long_side: int) -> Size:
     return Size(max(1, round(size.height * scale)), max(1, round(size.width * scale)))
 
 
+def fill_plane(size: Size, plane: Size) -> Size:
+    """Scale ``size`` so that it is as large as ``plane`` lets it be.
+
+    >>> fill_plane(Size(480, 640), plane=Size(320, 320))
+    Size(height=240, width=320)
+    """
+    scale = min(plane.height / size.height, plane.width / size.width)
+    return Size(max(1, round(size.height * scale)), max(1, round(size.width * scale)))
+
+
 def pad_size(sizes: list[Size], divisor: int) -> Size:
     """The smallest size that holds all ``sizes`` and whose sides are multiples of ``divisor``.
 

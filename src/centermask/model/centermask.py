@@ -113,7 +113,8 @@ class CenterMask(nn.Module):
         crops = crops.to(self.compute_dtype)
         mask_logits = self.mask_head(crops, rois.labels)
         if self.mask_iou_head is None:
-            return mask_logits, torch.ones_like(mask_logits[:, 0, 0])
+            # One for each. Not ones_like: OpenVINO cannot spread a constant over no RoI.
+            return mask_logits, (rois.labels >= 0).to(mask_logits)
         return mask_logits, self.mask_iou_head(crops, mask_logits, rois.labels)
 
     def compute_in(self, dtype: torch.dtype) -> None:

@@ -24,11 +24,11 @@ from centermask.errors import UserError
 from centermask.model.centermask import CenterMask
 from centermask.model.objective import Objective
 from centermask.model.presets import build, preset
+from centermask.runtimes.precision import has_bf16
 from centermask.train.averaging import averaged
 from centermask.train.batch_size import find_batch
 from centermask.train.folder import RunFolder
 from centermask.train.initial import Donor, architecture, find_donor, freeze, start_from
-from centermask.train.precision import has_bf16
 from centermask.train.schedule import WEIGHT_DECAY, peak_lr
 from centermask.train.together import Together
 

@@ -1,7 +1,7 @@
 """Score, select, suppress: dense predictions to detections (spec 1.8).
 
-Everything runs over all images, levels and classes at once, and what depends on the numbers stays in tensors: a GPU waits
-for the processor once, and ``torch.export`` can follow.
+Everything runs over all images, levels and classes at once, and what depends on the numbers stays in tensors, so that
+``torch.export`` can follow and a GPU does not wait for the processor at every level or class.
 """
 
 import math
@@ -46,8 +46,8 @@ def decode_boxes(
 ) -> Detections:
     """Detections of all images. Boxes are not clipped: the mask branch sees the whole predicted box.
 
-    The score is the square root of class probability × centerness. Boxes below ``score_threshold`` are left out at once:
-    they could only suppress boxes with a still lower score.
+    The score is the square root of class probability × centerness. Boxes below ``score_threshold`` are left out at
+    once: they could only suppress boxes with a still lower score.
     """
     images, _, classes = predicted.class_logits.shape
     found = _candidates(predicted, decoding.class_threshold, score_threshold)
@@ -90,8 +90,8 @@ def _apart(
 ) -> Float[Tensor, "n 4"]:
     """Boxes moved so that those of different classes or images do not touch.
 
-    Each class has its field on a board as wide as high, and boards of images stand below each other: in one long row the
-    coordinates would grow so large that float32 loses the boxes' fractions.
+    Each class has its field on a board as wide as high, and boards of images stand below each other: in one long row
+    the coordinates would grow so large that float32 loses the boxes' fractions.
     """
     side = math.ceil(math.sqrt(classes))
     corners = torch.cat([boxes.flatten(), boxes.new_zeros(1)])

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from centermask.train.precision import has_bf16
+from centermask.runtimes.precision import has_bf16
 
 
 @pytest.mark.parametrize(

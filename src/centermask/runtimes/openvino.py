@@ -1,0 +1,114 @@
+"""OpenVINO: an ``.xml`` file with its ``.bin`` beside it, without torch."""
+
+import warnings
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Literal
+
+from centermask.config import ModelConfig
+from centermask.errors import UserError
+from centermask.images import Fitted, SoftInstances
+from centermask.runtimes.exported import HEADER, Exported, Inputs, Outputs, read_header
+from centermask.size import Size
+
+HINTS = {"fp32": "f32", "bf16": "bf16", "fp16": "f16", "int8": "f32"}
+"""In what to compute, by a file's precision: left to itself, OpenVINO computes float32 files in bf16 where it can."""
+
+PREPARED_PARTS = 1000
+"""Parts of a network that the processor keeps prepared for the sizes of pictures it saw last: enough for the twenty or
+so sizes that one short side leads to. OpenVINO would keep 5000, which for changing sizes multiplies its memory."""
+
+
+class OpenVinoRuntime:
+    """A network in OpenVINO; a ``Runtime``.
+
+    Args:
+        path: A file that ``centermask export --format openvino`` wrote.
+        device: ``cpu`` (also if None), or another one that OpenVINO knows, such as ``gpu``.
+        threads: Cores to compute with; None: all.
+        compute_in: Overrules the file's precision; what is int8 stays int8. None: as exported, and for an int8 file
+            fp32 in its other parts.
+
+    Raises:
+        UserError: openvino is not installed, a file is missing, broken or not ours, or the device cannot be used.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        device: str | None = None,
+        threads: int | None = None,
+        compute_in: Literal["fp32", "bf16"] | None = None,
+    ) -> None:
+        path = Path(path)
+        openvino = _import_openvino(path)
+        core = openvino.Core()
+        self.device = device or "cpu"
+        name = _device_name(core, self.device)
+        network = _read(core, path)
+        text = network.get_rt_info([HEADER]).value if network.has_rt_info([HEADER]) else None
+        header = read_header(text, path)
+        hint = _hint(core, name, compute_in or header.precision, path)
+        compiled = core.compile_model(network, name, _options(name, hint, threads))
+        self._request = compiled.create_infer_request()
+        self._exported = Exported(header, path, self.device)
+        self.config: ModelConfig = header.config
+        self.plane: Size | None = header.plane
+
+    def __call__(self, fitted: Fitted, score_threshold: float) -> list[SoftInstances]:
+        """See ``Runtime``."""
+        return self._exported.answer(fitted, score_threshold, self._run)
+
+    def keep_detections(self, count: int) -> None:
+        """See ``Exported.keep_detections``."""
+        self._exported.keep_detections(count)
+
+    def _run(self, inputs: Inputs) -> Outputs:
+        found = self._request.infer(inputs._asdict(), share_inputs=True)
+        return Outputs(*(found[name] for name in Outputs._fields))
+
+
+def _import_openvino(path: Path) -> ModuleType:
+    try:
+        import openvino
+    except ImportError as error:
+        raise UserError(f"{path}: needs openvino ({error}); pip install 'centermask[export]'") from error
+    return openvino
+
+
+def _device_name(core: Any, device: str) -> str:
+    name = device.upper().replace(":", ".")
+    known = core.available_devices
+    if name not in known:
+        raise UserError(f"device '{device}' cannot be used with an .xml file; OpenVINO has {', '.join(known).lower()}")
+    return name
+
+
+def _read(core: Any, path: Path) -> Any:
+    weights = path.with_suffix(".bin")
+    if not weights.is_file():
+        raise UserError(f"{weights}: no such file; the weights of {path.name} must lie beside it")
+    try:
+        return core.read_model(path)
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())
+        raise UserError(f"{path}: cannot be opened by OpenVINO ({reason}); copy or export it again") from error
+
+
+def _options(name: str, hint: str, threads: int | None) -> dict[str, str | int]:
+    options: dict[str, str | int] = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": hint}
+    if threads:
+        options["INFERENCE_NUM_THREADS"] = threads
+    if name == "CPU":
+        options["CPU_RUNTIME_CACHE_CAPACITY"] = PREPARED_PARTS
+    return options
+
+
+def _hint(core: Any, name: str, precision: str, path: Path) -> str:
+    """In what to compute: as the file wants, or float32 where the device cannot."""
+    capabilities = core.get_property(name, "OPTIMIZATION_CAPABILITIES")
+    if precision in ("bf16", "fp16") and precision.upper() not in capabilities:
+        if precision == "bf16":  # fp16 halves the file all the same; bf16 was chosen for its speed
+            warnings.warn(f"{path}: this device does not compute in bf16; computing in fp32 instead", stacklevel=3)
+        return HINTS["fp32"]
+    return HINTS[precision]
