@@ -1,0 +1,108 @@
+"""The whole network as one graph: pictures of any size in, a fixed number of boxes, scores, classes and masks out."""
+
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float, Int64, Shaped, UInt8
+from torch import Tensor, nn
+from torch.nn import functional
+
+from centermask.model.centermask import CenterMask
+from centermask.model.detection.decode import first_of_each
+from centermask.structures import ImageBatch, RoIInstances
+
+STRIDE = 32
+"""Sides of the picture are padded to multiples of it, inside the graph."""
+
+
+class Answer(NamedTuple):
+    """What an exported file gives, by name and in this order: K places for each image, the first of which are filled."""
+
+    boxes: Float[Tensor, "images k 4"]
+    """xyxy in input pixels, not clipped."""
+    scores: Float[Tensor, "images k"]
+    """Box score × predicted mask IoU; best first."""
+    box_scores: Float[Tensor, "images k"]
+    labels: Int64[Tensor, "images k"]
+    masks: Float[Tensor, "images k side side"]
+    """Probabilities."""
+    counts: Int64[Tensor, " images"]
+    """How many places of each image are filled; the others are zero."""
+    full_masks: UInt8[Tensor, "images k height width"] | None = None
+    """1 inside the object, if they were asked for."""
+
+
+class ExportGraph(nn.Module):
+    """A network with a fixed number of places for what it finds.
+
+    Args:
+        model: In evaluation mode.
+        full_masks: Paste the masks into planes of the input's size, too.
+    """
+
+    def __init__(self, model: CenterMask, full_masks: bool = False) -> None:
+        super().__init__()
+        self.model = model
+        self.places = model.decoding.max_detections
+        self.full_masks = full_masks
+
+    def forward(
+        self,
+        pixels: Shaped[Tensor, "images 3 height width"],
+        sizes: Int64[Tensor, "images 2"],
+        score_threshold: Float[Tensor, ""],
+    ) -> tuple[Tensor, ...]:
+        """The fields of an ``Answer``, without what was not asked for."""
+        height, width = pixels.shape[2:]
+        padding = (0, _up(width) - width, 0, _up(height) - height)
+        found, images = self.model.find(ImageBatch(functional.pad(pixels, padding), sizes), score_threshold)
+        order, counts = _best_first(found.scores, images, pixels.shape[0], score_threshold)
+        found, images = RoIInstances(*(field[order] for field in found)), images[order]
+        starts = counts.cumsum(dim=0) - counts
+        places = images * self.places + torch.arange(images.shape[0], device=images.device) - starts[images]
+        fields = [*found, _paste(found, height, width)] if self.full_masks else list(found)
+        filled = [self._place(field, places, pixels.shape[0]) for field in fields]
+        return (*filled[:5], counts, *filled[5:])
+
+    def _place(self, field: Tensor, places: Int64[Tensor, " instances"], images: int) -> Tensor:
+        empty = field.new_zeros(images * self.places, *field.shape[1:])
+        return empty.index_copy(0, places, field).unflatten(0, (images, self.places))
+
+
+def _up(side: int) -> int:
+    return (side + STRIDE - 1) // STRIDE * STRIDE
+
+
+def _best_first(
+    scores: Float[Tensor, " instances"],
+    images: Int64[Tensor, " instances"],
+    count: int,
+    score_threshold: Float[Tensor, ""],
+) -> tuple[Int64[Tensor, " kept"], Int64[Tensor, " images"]]:
+    """Where those above the threshold stand, image by image and best first, and how many each of the images has."""
+    best = scores.argsort(descending=True, stable=True)
+    best = best[scores[best] >= score_threshold]
+    order = best[first_of_each(images[best], count, scores.shape[0])]
+    counts = (images[order][:, None] == torch.arange(count, device=images.device)).sum(dim=0)
+    return order, counts
+
+
+def _paste(found: RoIInstances, height: int, width: int) -> UInt8[Tensor, "instances height width"]:
+    """Masks in planes of the input's size, by two matrix products: bilinear between cell centres, as in ``paste``.
+
+    Not ``grid_sample``, which runtimes have fused into wrong masks.
+    """
+    columns = _interpolation(found.boxes[:, 0], found.boxes[:, 2], width, found.masks.shape[2])
+    rows = _interpolation(found.boxes[:, 1], found.boxes[:, 3], height, found.masks.shape[1])
+    soft = rows @ found.masks @ columns.transpose(1, 2)
+    return (soft >= 0.5).to(torch.uint8)
+
+
+def _interpolation(
+    starts: Float[Tensor, " instances"], ends: Float[Tensor, " instances"], pixels: int, side: int
+) -> Float[Tensor, "instances pixels side"]:
+    """Weights that read a row of ``side`` values at the pixels' centres."""
+    centres = torch.arange(pixels, device=starts.device) + 0.5
+    positions = (centres - starts[:, None]) / (ends - starts)[:, None] * side - 0.5
+    distance = (positions[:, :, None] - torch.arange(side, device=starts.device)).abs()
+    return (1 - distance).clamp(min=0)

@@ -1,0 +1,24 @@
+"""An ONNX model as OpenVINO's pair of files."""
+
+from pathlib import Path
+
+import onnx
+import openvino
+
+from centermask.runtimes.exported import HEADER
+
+
+def save_openvino(model: onnx.ModelProto, header: str, path: Path, *, half: bool = False) -> None:
+    """Write ``path`` (.xml) and, beside it, its weights (.bin).
+
+    Read by the library itself: OpenVINO's converter would report its use.
+
+    Args:
+        model: To translate.
+        header: Our JSON.
+        path: Where to.
+        half: Store the weights in 16 bits.
+    """
+    network = openvino.Core().read_model(model.SerializeToString())
+    network.set_rt_info(header, [HEADER])
+    openvino.save_model(network, path, compress_to_fp16=half)
