@@ -1,5 +1,5 @@
-"""The command line: ``centermask train | evaluate | compare | predict | data check | data convert | demo | gems |
-import-published | import-backbone | presets | doctor``.
+"""The command line: ``centermask train | evaluate | compare | predict | export | bench | data check | data convert |
+demo | gems | import-published | import-backbone | presets | doctor``.
 
 The one file that imports lazily: ``--help`` must not wait for torch.
 """
@@ -32,6 +32,7 @@ FAILED = 2
 HARMFUL = 1
 """Exit code of a check that found what would harm training."""
 OnError = Literal["stop", "skip"]
+Precision = Literal["auto", "fp32", "bf16", "fp16"]
 _EXPONENT = re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+")
 
 
@@ -97,7 +98,7 @@ class Evaluate:
     """Score weights on annotated pictures: COCO box and mask AP and AR, per class and per size."""
 
     weights: Positional[str]
-    """A weights file, or "nano" for the bundled ones."""
+    """A weights file or an exported one, or "nano" for the bundled weights."""
     data: Positional[str]
     """FOLDER, FOLDER:NAME, or gems:; its val split is used, or the only one it has."""
     annotations: Path | None = None
@@ -116,6 +117,10 @@ class Evaluate:
     """Scale pictures so; as in training if not given."""
     device: str = "auto"
     """cpu, cuda, or what there is."""
+    precision: Precision | None = None
+    """In what weights compute; fp32 if not given. An exported file's precision is its own."""
+    compile: bool = False
+    """Compile weights with torch.compile: slow at first, faster afterwards."""
     on_error: OnError = "stop"
     """Bad annotations stop, or are skipped and counted."""
 
@@ -144,7 +149,7 @@ class Compare:
     """Put two networks side by side on the same pictures, with 95 % intervals."""
 
     a: Positional[str]
-    """A weights file, or "nano" for the bundled ones."""
+    """A weights file or an exported one, or "nano" for the bundled weights."""
     b: Positional[str]
     """Another one."""
     data: str
@@ -163,6 +168,10 @@ class Compare:
     """Scale pictures so; as in training if not given."""
     device: str = "auto"
     """cpu, cuda, or what there is."""
+    precision: Precision | None = None
+    """In what weights compute; fp32 if not given. An exported file's precision is its own."""
+    compile: bool = False
+    """Compile weights with torch.compile: slow at first, faster afterwards."""
     on_error: OnError = "stop"
     """Bad annotations stop, or are skipped and counted."""
 
@@ -268,9 +277,13 @@ class Predict:
     images: Positional[tuple[str, ...]]
     """Files, folders or patterns."""
     weights: str = "nano"
-    """A weights file; the bundled ones find cats and people."""
+    """A weights file or an exported one; the bundled weights find cats and people."""
     device: str = "auto"
     """cpu, cuda, or what there is."""
+    precision: Precision | None = None
+    """In what weights compute; fp32 if not given. An exported file's precision is its own."""
+    compile: bool = False
+    """Compile weights with torch.compile: slow at first, faster afterwards."""
     short_side: int | None = None
     """Scale pictures so that their short side is this; as in training if not given."""
     resize: bool = True
@@ -303,9 +316,108 @@ class Predict:
             return _tell_failures(missing, len(missing))
         predictor = Predictor(self.weights, device=_device(self.device), short_side=self.short_side,
                               resize=self.resize, score_threshold=self.score_threshold,
-                              max_detections=self.max_detections)  # fmt: skip
+                              max_detections=self.max_detections, precision=self.precision,
+                              compile=self.compile)  # fmt: skip
         failures = predict_files(predictor, list(paths), out=self.out, json_file=self.json, on_done=_tell_instances)
         return _tell_failures(missing + failures, len(missing) + len(paths))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Export:
+    """Write a network as one file for ONNX Runtime, OpenVINO or torch.export, from picture to boxes, scores and masks.
+
+    The file is compared with PyTorch before it is put in place.
+    """
+
+    weights: Positional[str]
+    """A weights file, or "nano" for the bundled ones."""
+    out: Path
+    """The file: .onnx, .xml (OpenVINO, with a .bin beside it) or .pt2 (torch.export)."""
+    format: Literal["onnx", "openvino", "torch-export"] | None = None
+    """As the ending of --out says if not given."""
+    precision: Literal["fp32", "fp16", "bf16", "int8"] = "fp32"
+    """In what the file computes; int8 needs --calibration."""
+    dynamic: bool = True
+    """--no-dynamic takes one picture at a time, on a plane of one size."""
+    size: tuple[int, int] | None = None
+    """Height and width of that plane; as the network was tested if not given."""
+    pixels: Literal["uint8", "float32"] = "uint8"
+    """Kind of numbers in which pictures go in, from 0 to 255."""
+    full_masks: bool = False
+    """Give masks of the input's size, too."""
+    max_detections: int | None = None
+    """Objects that a picture may have; as in training if not given."""
+    calibration: str | None = None
+    """Pictures for int8, like those the network shall see: a folder, FOLDER or FOLDER:NAME of a data set."""
+    calibration_pictures: int = 100
+    """How many of them are used, evenly spread."""
+    pictures: str | None = None
+    """Compare with PyTorch on these: a folder, file or pattern; drawn ones if not given."""
+
+    def run(self) -> int:
+        from rich.console import Console
+
+        from centermask.export.run import export_model
+        from centermask.export.table import format_parity
+
+        export_model(
+            self.weights, self.out, format=self.format, precision=self.precision, dynamic=self.dynamic, size=self.size,
+            pixels=self.pixels, full_masks=self.full_masks, max_detections=self.max_detections,
+            calibration=self.calibration, calibration_pictures=self.calibration_pictures, pictures=self.pictures,
+            on_step=lambda step: print(step, file=sys.stderr),
+            on_parity=lambda parity: Console().print(format_parity(parity)),
+        )  # fmt: skip
+        print(f"{self.out}: {self.out.stat().st_size / 1e6:.1f} MB; use it like weights: --weights {self.out}")
+        return 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bench:
+    """Measure how long predictions take on this machine, and where the time goes: files side by side."""
+
+    weights: Positional[tuple[str, ...]]
+    """Weights files or exported ones, or "nano" for the bundled weights."""
+    images: str | None = None
+    """Pictures: a file, folder or pattern; drawn ones if not given."""
+    short_side: int | None = None
+    """Scale pictures so; as in training if not given."""
+    rounds: int = 10
+    """Batches that each file predicts, in turns."""
+    batch: int = 1
+    """Pictures in one run of the network."""
+    threads: int | None = None
+    """Cores to compute with; as each engine chooses if not given."""
+    precision: tuple[Precision, ...] = ()
+    """In what weights compute, one row for each; fp32 if not given."""
+    compile: bool = False
+    """Compile weights with torch.compile."""
+    device: str = "auto"
+    """cpu, cuda, or what there is."""
+    memory: bool = True
+    """--no-memory saves the process that each file's peak memory is measured in."""
+    json: Path | None = None
+    """Write the figures here."""
+
+    def run(self) -> int:
+        from rich.console import Console
+
+        from centermask.bench import bench, format_bench
+        from centermask.files import write_whole
+
+        if not self.weights:
+            raise UserError("nothing to measure; name weights or exported files, or nano")
+        with _progress() as progress:
+            task = progress.add_task("measuring", total=None)
+            found = bench(
+                self.weights, images=self.images, short_side=self.short_side, rounds=self.rounds, batch=self.batch,
+                threads=self.threads, precisions=self.precision, compile=self.compile, device=_device(self.device),
+                memory=self.memory,
+                on_progress=lambda done, total: progress.update(task, completed=done, total=total),
+            )  # fmt: skip
+        if self.json:
+            write_whole(self.json, json.dumps(found.to_json(), indent=2).encode())
+        Console().print(format_bench(found))
+        return 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -441,6 +553,8 @@ Command = (
     | Annotated[Compare, subcommand("compare")]
     | Annotated[Data, subcommand("data")]
     | Annotated[Predict, subcommand("predict")]
+    | Annotated[Export, subcommand("export")]
+    | Annotated[Bench, subcommand("bench")]
     | Annotated[Demo, subcommand("demo")]
     | Annotated[Gems, subcommand("gems")]
     | Annotated[ImportPublished, subcommand("import-published")]
@@ -449,7 +563,19 @@ Command = (
     | Annotated[Doctor, subcommand("doctor")]
 )
 AnyCommand = (
-    Train | Evaluate | Compare | Data | Predict | Demo | Gems | ImportPublished | ImportBackbone | Presets | Doctor
+    Train
+    | Evaluate
+    | Compare
+    | Data
+    | Predict
+    | Export
+    | Bench
+    | Demo
+    | Gems
+    | ImportPublished
+    | ImportBackbone
+    | Presets
+    | Doctor
 )
 
 
@@ -547,7 +673,8 @@ def _evaluated(weights: str, name: str, chosen: "Evaluable", asked: Evaluate | C
     from centermask.report import count_set
 
     predictor = Predictor(weights, device=_device(asked.device), score_threshold=0.0, short_side=asked.short_side,
-                          max_detections=asked.max_detections)  # fmt: skip
+                          max_detections=asked.max_detections, precision=asked.precision,
+                          compile=asked.compile)  # fmt: skip
     with _progress() as progress:
         task = progress.add_task("predicting", total=len(chosen))
         rows = predict_set(predictor, chosen, on_progress=lambda done, _: progress.update(task, completed=done))

@@ -15,6 +15,9 @@ OPTIONAL = {
     "wandb": "--log-to wandb",
     "mlflow": "--log-to mlflow",
     "scikit-image": "centermask demo",
+    "onnxscript": "centermask export",
+    "onnxruntime": "exported .onnx files",
+    "openvino": "exported .xml files",
 }
 """Packages that something asks for only if it is used."""
 GIB = 2**30
