@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import numpy as np
 from jaxtyping import UInt8
@@ -20,32 +20,11 @@ from centermask.files import whole_file, write_whole
 from centermask.images import SoftInstances, fit, read_image, restore, to_rgb
 from centermask.instances import Instances
 from centermask.runtimes.open import open_runtime
-from centermask.runtimes.runtime import DeviceLike, Precision, Runtime, known_precision
-from centermask.runtimes.segmenter import Segmenter
+from centermask.runtimes.runtime import Precision, Runtime, known_precision
+from centermask.runtimes.segmenter import DeviceLike, Segmenter, TensorLike
 from centermask.size import Size, fill_plane, fit_size
 
 Picture = UInt8[np.ndarray, "height width 3"]
-
-
-@runtime_checkable
-class TensorLike(Protocol):
-    """A ``torch.Tensor``, described without torch."""
-
-    @property
-    def dtype(self) -> Any:
-        """``torch.uint8`` of a picture."""
-
-    @property
-    def shape(self) -> Any:
-        """(3, height, width) of a picture."""
-
-    def detach(self) -> Any:
-        """The same without its history."""
-
-    def permute(self, *dims: int) -> Any:
-        """The same with its dimensions in another order."""
-
-
 ImageLike = Path | str | Image.Image | np.ndarray | TensorLike
 """A file, a Pillow image, uint8 pixels H×W×3 or H×W (numpy), or a uint8 tensor 3×H×W; colours are RGB."""
 

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 import onnx
 import onnx.parser
-import openvino
 import torch
 from torch import Tensor, nn
 
 from centermask.config import ModelConfig
+from centermask.runtimes.openvino import import_openvino
 from centermask.size import Size
 
 CONFIG = ModelConfig(class_names=("dark", "bright"), category_ids=(3, 9), max_detections=4, test_short_side=64,
@@ -52,10 +52,10 @@ def write(path: Path, text: str | None = None, *, plane: Size | None = None, pix
         case ".xml":
             aside = path.with_suffix(".aside.onnx")
             onnx.save(_onnx(text, plane, pixels), aside)
-            model = openvino.Core().read_model(aside)
+            model = import_openvino().Core().read_model(aside)
             if text:
                 model.set_rt_info(text, ["centermask"])
-            openvino.save_model(model, path, compress_to_fp16=False)
+            import_openvino().save_model(model, path, compress_to_fp16=False)
         case ".pt2":
             _save_program(path, text, plane, pixels)
     return path

@@ -1,5 +1,7 @@
 """PyTorch as a runtime: what is done to a network that was given, and what to one that was opened."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -143,16 +145,38 @@ def test_compiling_without_a_compiler_is_refused_in_words(weights: Path, monkeyp
         Predictor(weights, device="cpu", compile=True)
 
 
+COMPILED = """
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from centermask.images import Fitted
+from centermask.runtimes.torch import TorchRuntime
+
+path = Path(sys.argv[1])
+plain, compiled = TorchRuntime.load(path, "cpu"), TorchRuntime.load(path, "cpu", compile=True)
+pixels = np.random.default_rng(0).integers(0, 256, (1, 3, 320, 448), dtype=np.uint8)
+for height, width in ((256, 320), (288, 448), (320, 256)):
+    fitted = Fitted(pixels[:, :, :height, :width], np.array([[height, width]]))
+    (found,), (wanted,) = (runtime(fitted, 0.0) for runtime in (compiled, plain))
+    assert len(wanted.scores) > 0
+    for one, other in zip(found, wanted, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-2)
+counters = torch._dynamo.utils.counters
+print(counters["stats"]["unique_graphs"], sum(counters["graph_break"].values()))
+"""
+
+
 @pytest.mark.slow
-def test_a_compiled_network_gives_the_same_answers_at_any_size(weights: Path) -> None:
-    compiled = TorchRuntime.load(weights, "cpu", compile=True)
-    plain = TorchRuntime.load(weights, "cpu")
-    for height, width in ((64, 96), (96, 160)):
-        fitted = noise(1)
-        fitted = Fitted(fitted.pixels[:, :, :height, :width], np.array([[height, width]]))
-        (found,), (wanted,) = compiled(fitted, 0.0), plain(fitted, 0.0)
-        for one, other in zip(by_box(found), by_box(wanted), strict=True):
-            np.testing.assert_allclose(one, other, atol=1e-3)
+def test_a_compiled_network_gives_the_same_answers_at_any_size(tmp_path: Path) -> None:
+    weights = tmp_path / "few_layers.safetensors"
+    small_model(backbone="timm:test_resnet").save(weights)
+    # In a process of its own: the checks of shapes that run in the tests cannot be compiled.
+    done = subprocess.run([sys.executable, "-c", COMPILED, weights], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == ["3", "0"]  # backbone, pyramid and head, each compiled once and in one piece
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
-"""An exported file needs no torch: where importing torch, torchvision or timm raises, all of it works."""
+"""An exported file needs no torch, which is proved where importing it raises; and it needs no network."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -86,3 +87,27 @@ def test_a_missing_engine_is_named_with_its_mend(kind: str, engine: str, photo: 
     (line,) = done.stderr.splitlines()
     assert f"a{kind}: needs {engine}" in line
     assert "pip install 'centermask[export]'" in line
+
+
+QUIET = """
+import sys
+from pathlib import Path
+
+from centermask.runtimes.openvino import OpenVinoRuntime
+
+OpenVinoRuntime(sys.argv[1])
+from openvino.tools.ovc import telemetry  # what tells OpenVINO's makers that it was imported
+
+print("openvino_telemetry" in sys.modules, type(telemetry).__module__, [path.name for path in Path.home().iterdir()])
+"""
+
+
+def test_openvino_is_kept_from_reporting_to_its_makers(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    places = {"HOME": str(home), "USERPROFILE": str(home)}
+    # It keeps quiet in CI by itself, which would prove nothing.
+    environment = {name: value for name, value in os.environ.items() if name not in ("CI", "TF_BUILD", "JENKINS_URL")}
+    words = [sys.executable, "-c", QUIET, str(write(tmp_path / "a.xml"))]
+    done = subprocess.run(words, capture_output=True, text=True, check=False, env=environment | places)
+    assert done.stdout.split(maxsplit=2) == ["False", "openvino.tools.ovc.telemetry_stub", "[]\n"], done.stderr

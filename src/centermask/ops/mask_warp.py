@@ -200,10 +200,12 @@ def _runs(mask: Bitmap, size: Size) -> Runs:
     pixels, left, top = mask
     total = size.height * size.width
     height, width = pixels.shape
-    columns = np.zeros((width, height + 2), dtype=np.int8)
+    columns = np.zeros((width, height + 2), dtype=bool)
     columns[:, 1:-1] = pixels.T
-    steps = np.diff(columns, axis=1)
-    starts, ends = (_place(np.argwhere(steps == sign), left, top, size.height) for sign in (1, -1))
+    # Each column begins and ends with background, so that in all of them together starts and ends of runs alternate.
+    found = np.flatnonzero(columns[:, 1:] != columns[:, :-1])
+    places = (found // (height + 1) + left) * size.height + found % (height + 1) + top
+    starts, ends = places[::2], places[1::2]
     if not len(starts):
         return np.array([total])
     joined = starts[1:] == ends[:-1]  # a run that reaches the foot of a column goes on at the head of the next
@@ -211,10 +213,6 @@ def _runs(mask: Bitmap, size: Size) -> Runs:
     edges = np.stack([starts, ends], axis=1).ravel()
     runs = np.diff(np.concatenate([[0], edges, [total]]))
     return runs if runs[-1] else runs[:-1]
-
-
-def _place(found: np.ndarray, left: int, top: int, height: int) -> np.ndarray:
-    return (found[:, 0] + left) * height + found[:, 1] + top
 
 
 def from_rle(code: RLE) -> Bitmap:

@@ -59,6 +59,7 @@ def _import_onnxruntime(path: Path) -> ModuleType:
         import onnxruntime
     except ImportError as error:
         raise UserError(f"{path}: needs onnxruntime ({error}); pip install 'centermask[export]'") from error
+    onnxruntime.disable_telemetry_events()  # on Windows it would report to its makers
     return onnxruntime
 
 
@@ -79,6 +80,8 @@ def _open(onnxruntime: ModuleType, path: Path, providers: list[Any], threads: in
     options = onnxruntime.SessionOptions()
     options.log_severity_level = ERRORS_ONLY
     options.intra_op_num_threads = threads or 0
+    # Its threads would go on turning after a run, and take the cores from what pastes and codes the masks.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     # A plan of memory for each size of picture fills the arena with one block a size, and saves no time. The arena
     # itself is kept: without it, large pictures take 5 % longer.
     options.enable_mem_pattern = False

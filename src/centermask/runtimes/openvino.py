@@ -1,5 +1,6 @@
 """OpenVINO: an ``.xml`` file with its ``.bin`` beside it, without torch."""
 
+import sys
 import warnings
 from pathlib import Path
 from types import ModuleType
@@ -14,6 +15,7 @@ from centermask.size import Size
 HINTS = {"fp32": "f32", "bf16": "bf16", "fp16": "f16", "int8": "f32"}
 """In what to compute, by a file's precision: left to itself, OpenVINO computes float32 files in bf16 where it can."""
 
+TELEMETRY = "openvino_telemetry"
 PREPARED_PARTS = 1000
 """Parts of a network that the processor keeps prepared for the sizes of pictures it saw last: enough for the twenty or
 so sizes that one short side leads to. OpenVINO would keep 5000, which for changing sizes multiplies its memory."""
@@ -41,7 +43,7 @@ class OpenVinoRuntime:
         compute_in: Literal["fp32", "bf16"] | None = None,
     ) -> None:
         path = Path(path)
-        openvino = _import_openvino(path)
+        openvino = _openvino_for(path)
         core = openvino.Core()
         self.device = device or "cpu"
         name = _device_name(core, self.device)
@@ -68,12 +70,27 @@ class OpenVinoRuntime:
         return Outputs(*(found[name] for name in Outputs._fields))
 
 
-def _import_openvino(path: Path) -> ModuleType:
+def import_openvino() -> ModuleType:
+    """The library, kept from reporting its import to its makers over the network; all of ours import it so.
+
+    Where openvino-telemetry is not installed, OpenVINO does without it. So it is hidden while OpenVINO is imported.
+    """
+    hidden = TELEMETRY not in sys.modules
+    if hidden:
+        sys.modules[TELEMETRY] = None  # type: ignore[assignment]  # what Python takes for "is not there"
     try:
         import openvino
+    finally:
+        if hidden:
+            del sys.modules[TELEMETRY]
+    return openvino
+
+
+def _openvino_for(path: Path) -> ModuleType:
+    try:
+        return import_openvino()
     except ImportError as error:
         raise UserError(f"{path}: needs openvino ({error}); pip install 'centermask[export]'") from error
-    return openvino
 
 
 def _device_name(core: Any, device: str) -> str:

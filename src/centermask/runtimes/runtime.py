@@ -16,19 +16,6 @@ _SIGNS_OF_NO_MEMORY = ("allocate memory", "bad_alloc", "bad allocation")
 
 
 @runtime_checkable
-class DeviceLike(Protocol):
-    """A ``torch.device``, described without torch; its text is the device's name."""
-
-    @property
-    def type(self) -> str:
-        """``cpu``, ``cuda``, ..."""
-
-    @property
-    def index(self) -> int | None:
-        """Which of several."""
-
-
-@runtime_checkable
 class SegmenterConfig(Protocol):
     """What a predictor wants to know about a network."""
 

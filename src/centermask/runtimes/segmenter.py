@@ -1,4 +1,4 @@
-"""A network in PyTorch's memory, described without importing torch."""
+"""A network in PyTorch's memory, its device and its pictures, described without importing torch."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
@@ -10,6 +10,38 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from centermask.structures import ImageBatch, RoIInstances
+
+
+@runtime_checkable
+class DeviceLike(Protocol):
+    """A ``torch.device``, described without torch; its text is the device's name."""
+
+    @property
+    def type(self) -> str:
+        """``cpu``, ``cuda``, ..."""
+
+    @property
+    def index(self) -> int | None:
+        """Which of several."""
+
+
+@runtime_checkable
+class TensorLike(Protocol):
+    """A ``torch.Tensor``, described without torch."""
+
+    @property
+    def dtype(self) -> Any:
+        """``torch.uint8`` of a picture."""
+
+    @property
+    def shape(self) -> Any:
+        """(3, height, width) of a picture."""
+
+    def detach(self) -> Any:
+        """The same without its history."""
+
+    def permute(self, *dims: int) -> Any:
+        """The same with its dimensions in another order."""
 
 
 @runtime_checkable

@@ -134,8 +134,8 @@ def _own(network: Segmenter, asked: str) -> CenterMask:
 def _compile(network: CenterMask) -> None:
     """Compile what computes on whole pictures; what depends on the objects found changes its shapes in every call.
 
-    Height, width and number of pictures are left open. A square plane and a single picture are compiled for
-    themselves, so a stream of pictures of any size is compiled for a few times, and not again for each size.
+    Sides and number of pictures are left open, so that no size is compiled for by itself. Only 1 and equality are taken
+    literally: one picture or more, a square plane, and pyramid levels of one row or column are compiled for apart.
     """
     if shutil.which(os.environ.get("CXX", "")) is None and not any(map(shutil.which, COMPILERS)):
         raise UserError("compile needs a C++ compiler, and none is found; install g++, or leave compile out")
