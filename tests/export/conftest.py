@@ -27,7 +27,7 @@ def other(tmp_path_factory: pytest.TempPathFactory) -> Exported:
 def timm(tmp_path_factory: pytest.TempPathFactory) -> Exported:
     """Another backbone, and the light head."""
     return export_small(
-        tmp_path_factory.mktemp("timm"), backbone="timm:mobilenetv3_small_050", mask_iou_head="light",
+        tmp_path_factory.mktemp("timm"), backbone="timm:resnet10t", mask_iou_head="light",
         attention_fusion="concatenate",
     )  # fmt: skip
 

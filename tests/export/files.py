@@ -1,6 +1,7 @@
 """Tiny networks as files of every format, asked through the engines themselves, without our runtimes."""
 
 import contextlib
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -9,7 +10,6 @@ import jaxtyping
 import numpy as np
 import onnx
 import onnxruntime
-import openvino
 import torch
 from torch.export import ExportedProgram
 
@@ -20,6 +20,7 @@ from centermask.export.openvino_file import save_openvino
 from centermask.export.program import INPUTS, make_program
 from centermask.images import SoftInstances
 from centermask.model.centermask import CenterMask
+from centermask.runtimes.openvino import import_openvino
 from centermask.size import Size, pad_size
 from centermask.structures import ImageBatch
 from tests.model.small import small_model
@@ -48,7 +49,7 @@ class OpenVinoEngine:
     """OpenVINO in float32."""
 
     def __init__(self, path: Path) -> None:
-        self.network = openvino.Core().compile_model(path, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+        self.network = import_openvino().Core().compile_model(path, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
 
     def __call__(self, *inputs: np.ndarray) -> Arrays:
         found = self.network(dict(zip(INPUTS, inputs, strict=True)))
@@ -106,11 +107,16 @@ def export_small(folder: Path, *, plane: Size | None = None, full_masks: bool = 
 
 @contextlib.contextmanager
 def unchecked() -> Iterator[None]:
-    """Without the checks of shapes, which would hand numbers that are being traced to Python."""
+    """Without the checks of shapes, which would hand numbers that are being traced to Python.
+
+    And without torch's log of the tracing, which pytest would keep: it takes as long as the tracing itself.
+    """
     jaxtyping.config.update("jaxtyping_disable", True)
+    logging.disable(logging.CRITICAL)
     try:
         yield
     finally:
+        logging.disable(logging.NOTSET)
         jaxtyping.config.update("jaxtyping_disable", False)
 
 

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-import openvino
 import pytest
 import torch
 from PIL import Image
@@ -26,6 +25,7 @@ from centermask.export.writers import write_exported
 from centermask.predict import Predictor
 from centermask.runtimes.exported import read_header
 from centermask.runtimes.open import open_runtime
+from centermask.runtimes.openvino import import_openvino
 from centermask.size import Size
 from tests.export.files import Exported, lively_model, unchecked
 
@@ -84,7 +84,7 @@ def test_int8_of_fixed_shapes_in_openvino(weights: Path, tmp_path: Path) -> None
     assert names(out.parent) == ["small.bin", "small.xml", "small.xml.parity.json"]
     assert parity.source == str(tmp_path)
     assert open_runtime(out).plane == Size(64, 96)
-    kinds = {node.get_type_name() for node in openvino.Core().read_model(out).get_ops()}
+    kinds = {node.get_type_name() for node in import_openvino().Core().read_model(out).get_ops()}
     assert "FakeQuantize" in kinds or "Convert" in kinds
 
 

@@ -4,7 +4,6 @@ from typing import Any
 
 import numpy as np
 import onnx
-import openvino
 import pytest
 import torch
 from hypothesis import given, settings
@@ -13,6 +12,7 @@ from hypothesis import strategies as st
 from centermask.export.graph import Answer
 from centermask.export.onnx_file import HEADER, set_header
 from centermask.ops.mask_warp import paste
+from centermask.runtimes.openvino import import_openvino
 from centermask.size import Size
 from tests.export.conftest import PLANE
 from tests.export.files import Exported, ask, assert_same, in_torch, noise, objects
@@ -126,7 +126,7 @@ def test_the_names_and_kinds_are_the_same_everywhere(other: Exported) -> None:
     names = ["pixels", "sizes", "score_threshold"]
     assert [value.name for value in other.onnx.graph.input] == names
     assert [value.name for value in other.onnx.graph.output] == list(Answer._fields)
-    network = openvino.Core().read_model(other.xml)
+    network = import_openvino().Core().read_model(other.xml)
     assert [value.any_name for value in network.inputs] == names
     assert [value.any_name for value in network.outputs] == list(Answer._fields)
     assert [value.element_type.get_type_name() for value in network.inputs] == ["f32", "i64", "f32"]

@@ -23,8 +23,11 @@ from tests.export.files import Exported
 ROOT = Path(__file__).parents[2]
 PLAN = Plan(format="onnx", precision="fp32", plane=None, pixel_kind="uint8", full_masks=False)
 KINDS = ("safetensors", "onnx", "xml", "pt2")
-GROWTH = 20
-"""Mebibytes between the 200th and the 1,000th prediction: under 26 kB each, less than the 8 masks of one weigh."""
+GROWTH = {"safetensors": 8, "onnx": 8, "xml": 28}
+"""Mebibytes between the 200th and the 1,000th prediction; 8 masks that were kept each time would make 20.
+
+Measured: 0.4, 1 and 14. OpenVINO goes on preparing parts for sizes it has not seen, up to a number of them.
+"""
 
 
 @pytest.fixture(scope="module")
@@ -71,4 +74,4 @@ def test_a_thousand_predictions_of_changing_sizes_leave_no_memory_behind(folder:
     assert done.returncode == 0, done.stderr
     early, late, found = map(float, done.stdout.split())
     assert found > 1000
-    assert late - early < GROWTH
+    assert late - early < GROWTH[kind]

@@ -16,7 +16,7 @@ STRIDE = 32
 
 
 class Answer(NamedTuple):
-    """What an exported file gives, by name and in this order: K places for each image, the first of which are filled."""
+    """What an exported file gives, by name and in this order: K places for each image, the first of them filled."""
 
     boxes: Float[Tensor, "images k 4"]
     """xyxy in input pixels, not clipped."""

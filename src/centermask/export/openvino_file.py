@@ -3,15 +3,15 @@
 from pathlib import Path
 
 import onnx
-import openvino
 
 from centermask.runtimes.exported import HEADER
+from centermask.runtimes.openvino import import_openvino
 
 
 def save_openvino(model: onnx.ModelProto, header: str, path: Path, *, half: bool = False) -> None:
     """Write ``path`` (.xml) and, beside it, its weights (.bin).
 
-    Read by the library itself: OpenVINO's converter would report its use.
+    Read by the library itself: OpenVINO's converter would report its use over the network.
 
     Args:
         model: To translate.
@@ -19,6 +19,7 @@ def save_openvino(model: onnx.ModelProto, header: str, path: Path, *, half: bool
         path: Where to.
         half: Store the weights in 16 bits.
     """
+    openvino = import_openvino()
     network = openvino.Core().read_model(model.SerializeToString())
     network.set_rt_info(header, [HEADER])
     openvino.save_model(network, path, compress_to_fp16=half)

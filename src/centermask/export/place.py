@@ -25,6 +25,8 @@ def aside(out: Path) -> Iterator[Path]:
         out.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as folder:
             yield Path(folder) / out.name
+    except BrokenPipeError:  # of something that the block prints to, not of this file
+        raise
     except OSError as error:
         raise UserError(f"{out}: cannot be written ({error.strerror or error}); choose another place") from error
 
