@@ -367,7 +367,9 @@ class Export:
             on_step=lambda step: print(step, file=sys.stderr),
             on_parity=lambda parity: Console().print(format_parity(parity)),
         )  # fmt: skip
-        print(f"{self.out}: {self.out.stat().st_size / 1e6:.1f} MB; use it like weights: --weights {self.out}")
+        files = [self.out, self.out.with_suffix(".bin")] if self.out.suffix.lower() == ".xml" else [self.out]
+        size = sum(file.stat().st_size for file in files) / 1e6
+        print(f"{' and '.join(map(str, files))}: {size:.1f} MB; use it like weights: --weights {self.out}")
         return 0
 
 

@@ -38,7 +38,9 @@ class OnnxEngine:
     """ONNX Runtime."""
 
     def __init__(self, model: onnx.ModelProto) -> None:
-        self.session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1  # several would turn and wait for each other on a busy machine
+        self.session = onnxruntime.InferenceSession(model.SerializeToString(), options, ["CPUExecutionProvider"])
 
     def __call__(self, *inputs: np.ndarray) -> Arrays:
         names = [output.name for output in self.session.get_outputs()]

@@ -60,7 +60,7 @@ def _notes(bench: Bench) -> list[str]:
     if any(row.memory for row in bench.rows):
         notes.append("Peak: of a whole process that does only this, Python and libraries included.")
     if not any(row.timing.middle.objects for row in bench.rows):
-        notes.append("Nothing was found: masks cost nothing here. Give pictures of your own with --image.")
+        notes.append("Nothing was found: masks cost nothing here. Give pictures of your own with --images.")
     return notes
 
 

@@ -104,7 +104,7 @@ def _size(picture: Picture, config: ModelConfig, plane: Size | None, scale: floa
     return Size(*(max(1, round(side * scale)) for side in fitted))
 
 
-def _case(name: str, pictures: list[Picture], sizes: list[Size], plane: Size | None) -> Case:
+def _case(name: str, pictures: Sequence[UInt8[np.ndarray, "_ _ 3"]], sizes: Sequence[Size], plane: Size | None) -> Case:
     shown = ", ".join(f"{size.height} × {size.width}" for size in sizes)
     return Case(f"{name}, {shown}", fit(pictures, sizes, divisor=1), _on_plane(fit(pictures, sizes), plane))
 
