@@ -90,6 +90,8 @@ class Train:
             if _speaks():
                 print(f"stopped and saved; go on with the same command and --resume ({folder.state})", file=sys.stderr)
             return stop.exit_code
+        finally:
+            _leave_the_others()
         return 0
 
 
@@ -687,6 +689,14 @@ def _evaluated(weights: str, name: str, chosen: "Evaluable", asked: Evaluate | C
 def _speaks() -> bool:
     """Whether this is the first process of a run, or the only one."""
     return os.environ.get("RANK", "0") == "0"
+
+
+def _leave_the_others() -> None:
+    """Close what a run's processes talk through: at the end of Python its threads may abort a run that is done."""
+    from torch import distributed
+
+    if distributed.is_available() and distributed.is_initialized():
+        distributed.destroy_process_group()
 
 
 def _device(name: str) -> str | None:

@@ -97,7 +97,10 @@ class Predictor:
         return self.batch([image])[0]
 
     def batch(self, images: Sequence[ImageLike]) -> list[Instances]:
-        """Find the objects of several pictures in one run of the model; the same as one by one.
+        """Find the objects of several pictures in one run of the model.
+
+        They lie on planes of one size. The network's group norms see a smaller picture's padding too, so its scores are
+        not exactly what they are alone; pictures of one size are.
 
         Raises:
             UserError: a picture cannot be read or is of no known kind, or the device's memory does not suffice.

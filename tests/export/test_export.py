@@ -1,6 +1,7 @@
 """The story: weights to a file that is known to agree, or to none."""
 
 import json
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -116,8 +117,8 @@ def test_a_file_with_one_layer_damaged_is_refused(small: Exported, tmp_path: Pat
         write_damaged(damaged, make_header(made, small.model.config, {}), written)
         with pytest.raises(UserError, match="does not agree with PyTorch"):
             place_if_equal(written, out, small.model, made, drawn_pictures(), seen.append)
-    assert names(tmp_path) == [f"{name}.parity.json"]
-    assert json.loads((tmp_path / f"{name}.parity.json").read_text())["passed"] is False
+    assert names(tmp_path) == [f"{name}.refused.json"]
+    assert json.loads((tmp_path / f"{name}.refused.json").read_text())["passed"] is False
     assert not seen[0].passed
 
 
@@ -153,7 +154,7 @@ def test_an_export_that_is_stopped_leaves_what_stood_there(weights: Path, tmp_pa
     [
         ({"out": "a.bin"}, "must end in .onnx, .xml, .pt2"),
         ({"format": "openvino"}, "must end in .xml"),
-        ({"precision": "bf16"}, "use --format openvino"),
+        ({"precision": "bf16"}, "use --out NAME.xml"),
         ({"precision": "int8"}, "give --calibration"),
         ({"calibration": "gems:"}, "calibration is for int8"),
         ({"size": (64, 64)}, "leave --size out"),
@@ -196,3 +197,11 @@ def test_the_header_says_what_whoever_opens_the_file_must_know() -> None:
     }
     header = read_header(text, Path("a.xml"))
     assert (header.config, header.plane, header.precision, header.float_pixels) == (config, (64, 96), "bf16", True)
+
+
+def test_no_file_tells_paths_of_the_machine_that_made_it(small: Exported, tmp_path: Path) -> None:
+    root = str(Path(__file__).parents[2]).encode()
+    torch.export.save(small.program, tmp_path / "small.pt2")
+    with zipfile.ZipFile(tmp_path / "small.pt2") as archive:
+        parts = [archive.read(name) for name in archive.namelist()]
+    assert not any(root in part for part in [*parts, small.onnx.SerializeToString(), small.xml.read_bytes()])

@@ -35,7 +35,7 @@ def test_another_ending_is_refused_with_the_right_one(name: str, format: Format 
 @pytest.mark.parametrize(
     ("format", "precision", "calibrated", "said"),
     [
-        ("onnx", "bf16", False, "use --format openvino, or --precision fp16"),
+        ("onnx", "bf16", False, "use --out NAME.xml for OpenVINO, or --precision fp16"),
         ("torch-export", "int8", True, "use --format onnx or openvino"),
         ("onnx", "int8", False, "give --calibration"),
         ("openvino", "int8", False, "give --calibration"),

@@ -202,9 +202,8 @@ def test_a_threshold_leaves_out_the_lowest_and_changes_no_other(threshold: float
 
 
 def test_boxes_of_many_classes_and_images_are_suppressed_as_if_alone() -> None:
-    # Set apart in one long row of 80 classes × 8 images, boxes this far out would be known to a fifth of a pixel only.
     predicted, locations = noisy(images=8, classes=80)
-    predicted = predicted._replace(ltrb=predicted.ltrb * 40)
+    predicted = predicted._replace(ltrb=predicted.ltrb / 2)
     found = decode_boxes(predicted, locations, USUAL._replace(max_detections=10_000))
     exact = [
         (image, label, location)
@@ -215,3 +214,14 @@ def test_boxes_of_many_classes_and_images_are_suppressed_as_if_alone() -> None:
     ]
     kept = zip(found.images.tolist(), found.labels.tolist(), found.locations.tolist(), strict=True)
     assert sorted(kept) == sorted(exact)
+
+
+@pytest.mark.parametrize("side", [1e7, float("inf"), float("nan")])
+def test_a_box_beyond_all_bounds_does_not_disturb_another_image(side: float) -> None:
+    predicted, locations = noisy(images=2)
+    alone = decode_each(predicted, locations, USUAL)[1]
+    predicted.ltrb[0, 0] = side
+    predicted.class_logits[0, 0] = 9.0
+    beside = decode_each(predicted, locations, USUAL)[1]
+    assert len(alone.boxes) > 0
+    assert all(torch.equal(one, other) for one, other in zip(alone, beside, strict=True))

@@ -20,7 +20,10 @@ PACKAGES: dict[Format, tuple[str, ...]] = {
     "torch-export": (),
 }
 REFUSED: dict[tuple[str, str], str] = {
-    ("onnx", "bf16"): "ONNX Runtime computes bf16 on no processor; use --format openvino, or --precision fp16",
+    (
+        "onnx",
+        "bf16",
+    ): "ONNX Runtime computes bf16 on no processor; use --out NAME.xml for OpenVINO, or --precision fp16",
     (
         "torch-export",
         "int8",

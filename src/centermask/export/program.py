@@ -39,7 +39,7 @@ def make_program(
         program = torch.export.export(
             ExportGraph(model, full_masks).eval(), inputs, dynamic_shapes=shapes, strict=False
         )
-    return _without_assertions(program)
+    return _without_paths(_without_assertions(program))
 
 
 def _without_assertions(program: ExportedProgram) -> ExportedProgram:
@@ -57,4 +57,13 @@ def _without_assertions(program: ExportedProgram) -> ExportedProgram:
             graph.erase_node(node)
     graph.eliminate_dead_code()
     program.graph_module.recompile()
+    return program
+
+
+def _without_paths(program: ExportedProgram) -> ExportedProgram:
+    """Forget which lines of which files of this machine each node comes from; a ``.pt2`` would tell."""
+    for part in program.graph_module.modules():
+        if isinstance(part, torch.fx.GraphModule):
+            for node in part.graph.nodes:
+                node.meta.pop("stack_trace", None)
     return program

@@ -43,7 +43,7 @@ def export_model(
     """Write a network as one file, from pictures to boxes, scores, classes and masks, once it is known to agree.
 
     The file is written aside, run on a few pictures beside the network in PyTorch, and put in place only if both find
-    the same. What was compared is written beside it in either case (``FILE.parity.json``).
+    the same. What was compared is written beside it (``FILE.parity.json``, or ``FILE.refused.json``).
 
     Args:
         weights: A weights file, or "nano" for the bundled weights.
@@ -65,6 +65,8 @@ def export_model(
         UserError: an argument cannot be used or does not go with another, the file cannot be written, or it does not
             agree with the network.
     """
+    if calibration_pictures < 1:
+        raise UserError(f"calibration_pictures must be at least 1, not {calibration_pictures}")
     chosen = choose_format(out, format)
     model, notes = _open(weights, max_detections)
     plane = choose_plane(model.config, dynamic, size)
@@ -114,10 +116,10 @@ def place_if_equal(
         places=config.max_detections,
     )
     on_parity(parity)
-    beside = out.with_name(f"{out.name}.parity.json")
+    beside = out.with_name(f"{out.name}.{'parity' if parity.passed else 'refused'}.json")
+    write_whole(beside, json.dumps(parity.to_json(), indent=1, ensure_ascii=False).encode())
     if parity.passed:
         put_in_place(written, out)
-    write_whole(beside, json.dumps(parity.to_json(), indent=1, ensure_ascii=False).encode())
     if not parity.passed:
         raise UserError(f"{out}: not written, because it does not agree with PyTorch: {parity.faults[0]}; "
                         f"all differences stand in {beside}")  # fmt: skip

@@ -18,6 +18,7 @@ from centermask.size import Size
 HEADER = "centermask"
 """Key of a file's metadata that holds our JSON."""
 PRECISIONS = ("fp32", "fp16", "bf16", "int8")
+INPUT_KINDS = ("uint8", "float32")
 
 
 class Inputs(NamedTuple):
@@ -73,7 +74,7 @@ def read_header(text: str | None, path: Path) -> Header:
         fields = _checked(values) if values["kind"] == "exported" else None
     except UserError as error:
         raise UserError(f"{path}: {error}; export it again with this version of centermask") from None
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, AttributeError):
         fields = None
     if fields is None:
         raise UserError(f"{path}: was not exported by centermask; give a file that `centermask export` wrote")
@@ -82,8 +83,8 @@ def read_header(text: str | None, path: Path) -> Header:
 
 def _checked(values: Mapping[str, Any]) -> Header:
     height, width = values["plane"] or (1, 1)
-    if values["precision"] not in PRECISIONS or min(height, width) < 1:
-        raise UserError(f"precision {values['precision']} with plane {values['plane']} is not known")
+    if values["precision"] not in PRECISIONS or values["input"] not in INPUT_KINDS or min(height, width) < 1:
+        raise UserError(f"{values['precision']}, {values['input']} and plane {values['plane']} are not known together")
     return Header(
         config=ModelConfig.from_dict(values["config"]),
         precision=values["precision"],

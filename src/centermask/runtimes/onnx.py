@@ -35,6 +35,10 @@ class OnnxRuntime:
         device = device or "cpu"
         self._session = _open(onnxruntime, path, _providers(onnxruntime, device), threads)
         header = read_header(self._session.get_modelmeta().custom_metadata_map.get(HEADER), path)
+        names = {value.name for value in (*self._session.get_inputs(), *self._session.get_outputs())}
+        if not names.issuperset((*Inputs._fields, *Outputs._fields)):
+            raise UserError(f"{path}: takes or gives something else than what `centermask export` writes; "
+                            "export it again")  # fmt: skip
         self._exported = Exported(header, path, device)
         self.config: ModelConfig = header.config
         self.plane: Size | None = header.plane

@@ -1,6 +1,7 @@
 """OpenVINO: an ``.xml`` file with its ``.bin`` beside it, without torch."""
 
 import sys
+import threading
 import warnings
 from pathlib import Path
 from types import ModuleType
@@ -53,6 +54,7 @@ class OpenVinoRuntime:
         hint = _hint(core, name, compute_in or header.precision, path)
         compiled = core.compile_model(network, name, _options(name, hint, threads))
         self._request = compiled.create_infer_request()
+        self._lock = threading.Lock()
         self._exported = Exported(header, path, self.device)
         self.config: ModelConfig = header.config
         self.plane: Size | None = header.plane
@@ -66,8 +68,9 @@ class OpenVinoRuntime:
         self._exported.keep_detections(count)
 
     def _run(self, inputs: Inputs) -> Outputs:
-        found = self._request.infer(inputs._asdict(), share_inputs=True)
-        return Outputs(*(found[name] for name in Outputs._fields))
+        with self._lock:  # a request serves one thread at a time
+            found = self._request.infer(inputs._asdict(), share_inputs=True)
+            return Outputs(*(found[name].copy() for name in Outputs._fields))
 
 
 def import_openvino() -> ModuleType:

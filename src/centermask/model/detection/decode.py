@@ -56,7 +56,8 @@ def decode_boxes(
     found = found.take(best[first_of_each(levels[best], images * len(STRIDES), decoding.candidates_per_level)])
     ltrb = predicted.ltrb[found.images, found.locations].float() * locations.strides[found.locations, None]
     boxes = distances.decode(locations.points[found.locations], ltrb)
-    kept = nms(_apart(boxes, found.images, found.labels, classes), found.quality, decoding.nms_iou)
+    reach = locations.points.max() + locations.strides.max()
+    kept = nms(_apart(boxes, reach, found.images, found.labels, classes), found.quality, decoding.nms_iou)
     kept = kept[first_of_each(found.images[kept], images, decoding.max_detections)]
     found = found.take(kept)
     return Detections(boxes[kept], found.quality.sqrt(), found.labels, found.locations, found.images)
@@ -64,10 +65,10 @@ def decode_boxes(
 
 def _candidates(predicted: DensePredictions, class_threshold: float, score_threshold: float | Tensor) -> Candidates:
     probabilities = predicted.class_logits.float().sigmoid()
-    quality = probabilities * predicted.centerness_logits.float().sigmoid()[..., None]
-    wanted = (probabilities > class_threshold) & (quality.sqrt() >= score_threshold)
-    images, locations, labels = wanted.nonzero(as_tuple=True)
-    return Candidates(images, locations, labels, quality[images, locations, labels])
+    images, locations, labels = (probabilities > class_threshold).nonzero(as_tuple=True)
+    centerness = predicted.centerness_logits.float()[images, locations].sigmoid()
+    found = Candidates(images, locations, labels, probabilities[images, locations, labels] * centerness)
+    return found.take((found.quality.sqrt() >= score_threshold).nonzero().squeeze(1))
 
 
 def first_of_each(groups: Int64[Tensor, " n"], count: int, limit: int) -> Int64[Tensor, " kept"]:
@@ -86,17 +87,21 @@ def first_of_each(groups: Int64[Tensor, " n"], count: int, limit: int) -> Int64[
 
 
 def _apart(
-    boxes: Float[Tensor, "n 4"], images: Int64[Tensor, " n"], labels: Int64[Tensor, " n"], classes: int
+    boxes: Float[Tensor, "n 4"],
+    reach: Float[Tensor, ""],
+    images: Int64[Tensor, " n"],
+    labels: Int64[Tensor, " n"],
+    classes: int,
 ) -> Float[Tensor, "n 4"]:
     """Boxes moved so that those of different classes or images do not touch.
 
     Each class has its field on a board as wide as high, and boards of images stand below each other: in one long row
-    the coordinates would grow so large that float32 loses the boxes' fractions.
+    the coordinates would grow so large that float32 loses the boxes' fractions. For the same reason, and so that no box
+    of one image disturbs another image, boxes are cut two pictures (``reach``) beyond the picture.
     """
     side = math.ceil(math.sqrt(classes))
-    corners = torch.cat([boxes.flatten(), boxes.new_zeros(1)])
-    lowest = corners.min()
-    field = corners.max() - lowest + 1
+    boxes = torch.minimum(torch.maximum(boxes, -2 * reach), 3 * reach)
+    field = 6 * reach
     columns, rows = labels % side, images * side + labels // side
     offsets = torch.stack([columns, rows, columns, rows], dim=1).to(boxes) * field
-    return boxes - lowest + offsets
+    return boxes + offsets
