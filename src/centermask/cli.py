@@ -359,6 +359,7 @@ class Export:
     def run(self) -> int:
         from rich.console import Console
 
+        from centermask.export.place import parts
         from centermask.export.run import export_model
         from centermask.export.table import format_parity
 
@@ -369,7 +370,7 @@ class Export:
             on_step=lambda step: print(step, file=sys.stderr),
             on_parity=lambda parity: Console().print(format_parity(parity)),
         )  # fmt: skip
-        files = [self.out, self.out.with_suffix(".bin")] if self.out.suffix.lower() == ".xml" else [self.out]
+        files = parts(self.out)[::-1]
         size = sum(file.stat().st_size for file in files) / 1e6
         print(f"{' and '.join(map(str, files))}: {size:.1f} MB; use it like weights: --weights {self.out}")
         return 0

@@ -17,9 +17,10 @@ from centermask.export.compare import compare_exactly
 from centermask.export.graph import Answer
 from centermask.export.onnx_file import make_onnx
 from centermask.export.openvino_file import save_openvino
-from centermask.export.program import INPUTS, make_program
+from centermask.export.program import make_program
 from centermask.images import SoftInstances
 from centermask.model.centermask import CenterMask
+from centermask.runtimes.exported import Inputs
 from centermask.runtimes.openvino import import_openvino
 from centermask.size import Size, pad_size
 from centermask.structures import ImageBatch
@@ -44,7 +45,7 @@ class OnnxEngine:
 
     def __call__(self, *inputs: np.ndarray) -> Arrays:
         names = [output.name for output in self.session.get_outputs()]
-        return dict(zip(names, self.session.run(names, dict(zip(INPUTS, inputs, strict=True))), strict=True))
+        return dict(zip(names, self.session.run(names, dict(zip(Inputs._fields, inputs, strict=True))), strict=True))
 
 
 class OpenVinoEngine:
@@ -54,7 +55,7 @@ class OpenVinoEngine:
         self.network = import_openvino().Core().compile_model(path, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
 
     def __call__(self, *inputs: np.ndarray) -> Arrays:
-        found = self.network(dict(zip(INPUTS, inputs, strict=True)))
+        found = self.network(dict(zip(Inputs._fields, inputs, strict=True)))
         return {output.any_name: np.array(found[output]) for output in self.network.outputs}
 
 

@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from centermask.export.graph import Answer
-from centermask.export.onnx_file import HEADER, set_header
+from centermask.export.onnx_file import set_header
 from centermask.ops.mask_warp import paste
+from centermask.runtimes.exported import HEADER
 from centermask.runtimes.openvino import import_openvino
 from centermask.size import Size
 from tests.export.conftest import PLANE

@@ -156,6 +156,9 @@ class Deadly:
         return self.pictures.size(index)
 
 
+# The signal of a worker's death may arrive between any two instructions, also where multiprocessing closes a socket:
+# that socket is left to the garbage collector.
+@pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
 def test_a_worker_that_dies_ends_the_run_in_words_and_it_can_be_resumed(config: Configs, out: Path) -> None:
     settings = config(workers=1, batch=1, save_minutes=0.0)
     train(settings, [FOUR], {}, RunFolder(path=out / "whole"), console=SILENT)

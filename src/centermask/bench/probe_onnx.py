@@ -16,7 +16,7 @@ import onnxruntime
 from centermask.bench.stages import STAGES, Node, Shares, Stage, stages_of, to_shares
 from centermask.images import Fitted
 from centermask.runtimes.exported import HEADER, Exported, Inputs, Outputs, read_header
-from centermask.runtimes.onnx import ERRORS_ONLY
+from centermask.runtimes.onnx import session_options
 
 KERNEL = "_kernel_time"
 """What the profile appends to the name of a node."""
@@ -29,10 +29,7 @@ class OnnxProbe:
         folder = Path(tempfile.mkdtemp(prefix="centermask-bench-"))
         self._clean = weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)  # whatever becomes of the bench
         self._optimised = folder / "optimised.onnx"
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = ERRORS_ONLY
-        options.intra_op_num_threads = threads or 0
-        options.enable_mem_pattern = False  # as the runtime has it
+        options = session_options(onnxruntime, threads)
         options.enable_profiling = True
         options.profile_file_prefix = str(folder / "profile")
         options.optimized_model_filepath = str(self._optimised)  # its nodes, not those of the file, are in the profile

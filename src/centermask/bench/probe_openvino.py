@@ -8,7 +8,7 @@ from typing import Any
 from centermask.bench.stages import Node, Shares, Stage, stages_of, to_shares
 from centermask.images import Fitted
 from centermask.runtimes.exported import HEADER, Exported, Inputs, Outputs, read_header
-from centermask.runtimes.openvino import HINTS, PREPARED_PARTS, import_openvino
+from centermask.runtimes.openvino import HINTS, engine_options, import_openvino
 
 Taken = defaultdict[Stage, float]
 
@@ -20,13 +20,8 @@ class OpenVinoProbe:
         core = import_openvino().Core()
         network = core.read_model(path)
         header = read_header(network.get_rt_info([HEADER]).value, path)
-        options: dict[str, Any] = {
-            "PERFORMANCE_HINT": "LATENCY",
-            "INFERENCE_PRECISION_HINT": HINTS[compute_in or header.precision],
-            "CPU_RUNTIME_CACHE_CAPACITY": PREPARED_PARTS,
-            "PERF_COUNT": True,
-        } | ({"INFERENCE_NUM_THREADS": threads} if threads else {})
-        compiled = core.compile_model(network, "CPU", options)
+        options = engine_options("CPU", HINTS[compute_in or header.precision], threads)
+        compiled = core.compile_model(network, "CPU", options | {"PERF_COUNT": True})
         self._stages = stages_of(_nodes(compiled))
         self._request = compiled.create_infer_request()
         self._exported = Exported(header, path, "cpu")

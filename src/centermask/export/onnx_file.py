@@ -14,22 +14,20 @@ from onnxscript import opset20 as op
 from torch.export import ExportedProgram
 
 from centermask.export.graph import Answer
-from centermask.export.program import INPUTS
+from centermask.runtimes.exported import HEADER, Inputs
 
 OPSET = 20
-HEADER = "centermask"
-"""Key of the metadata that holds our JSON."""
 _SCOPES = "pkg.torch.onnx.name_scopes"
 
 
 def make_onnx(program: ExportedProgram, *, full_masks: bool = False) -> onnx.ModelProto:
-    """Translate a program; names of inputs and outputs are those of ``INPUTS`` and ``Answer``."""
+    """Translate a program; names of inputs and outputs are those of ``Inputs`` and ``Answer``."""
     outputs = [name for name in Answer._fields if full_masks or name != "full_masks"]
     with _quietly():
         made: Any = torch.onnx.export(
             program,
             dynamo=True,
-            input_names=list(INPUTS),
+            input_names=list(Inputs._fields),
             output_names=outputs,
             opset_version=OPSET,
             custom_translation_table={torch.ops.aten.sort.stable: _sort},

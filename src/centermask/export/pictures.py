@@ -13,7 +13,7 @@ from centermask.data.sources import open_data
 from centermask.errors import UserError
 from centermask.export.program import PixelKind
 from centermask.images import Fitted, find_images, fit, read_image
-from centermask.runtimes.exported import Inputs
+from centermask.runtimes.exported import Inputs, on_plane
 from centermask.size import Size, fill_plane, fit_size
 
 Picture = UInt8[np.ndarray, "height width 3"]
@@ -110,12 +110,7 @@ def _case(name: str, pictures: Sequence[UInt8[np.ndarray, "_ _ 3"]], sizes: Sequ
 
 
 def _on_plane(fitted: Fitted, plane: Size | None) -> Fitted:
-    if plane is None:
-        return fitted
-    height, width = fitted.pixels.shape[2:]
-    pixels = np.zeros((len(fitted.pixels), 3, *plane), dtype=np.uint8)
-    pixels[:, :, :height, :width] = fitted.pixels
-    return Fitted(pixels, fitted.sizes)
+    return on_plane(fitted, plane) if plane else fitted
 
 
 def make_feeds(

@@ -12,7 +12,6 @@ from centermask.model.centermask import CenterMask
 from centermask.size import Size
 
 PixelKind = Literal["uint8", "float32"]
-INPUTS = ("pixels", "sizes", "score_threshold")
 _shape_settings: Any = _config  # its functions are put in when it is loaded: the checker does not see them
 SAMPLE = Size(300, 420)
 """Of the picture that is traced; any would do."""

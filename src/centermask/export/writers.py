@@ -10,8 +10,8 @@ from centermask.export.plan import Plan
 from centermask.export.program import make_program
 from centermask.model.centermask import CenterMask
 from centermask.runtimes.exported import Inputs
+from centermask.runtimes.torch_export import HEADER_FILE
 
-HEADER_FILE = "centermask.json"
 DTYPES = {
     ("onnx", "fp16"): torch.float16,
     ("torch-export", "fp16"): torch.float16,

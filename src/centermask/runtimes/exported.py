@@ -93,6 +93,14 @@ def _checked(values: Mapping[str, Any]) -> Header:
     )
 
 
+def on_plane(fitted: Fitted, plane: Size) -> Fitted:
+    """The same pictures on larger planes."""
+    height, width = fitted.pixels.shape[2:]
+    pixels = np.zeros((len(fitted.pixels), 3, *plane), dtype=np.uint8)
+    pixels[:, :, :height, :width] = fitted.pixels
+    return Fitted(pixels, fitted.sizes)
+
+
 class Exported:
     """Asks an exported graph for the objects of pictures; the half of a runtime that knows the file and no engine."""
 
@@ -133,9 +141,7 @@ class Exported:
             return
         for pixels, size in zip(fitted.pixels, fitted.sizes, strict=True):
             height, width = size.tolist()
-            plane = np.zeros((1, 3, *self.header.plane), dtype=np.uint8)
-            plane[0, :, :height, :width] = pixels[:, :height, :width]
-            yield Fitted(plane, size[None])
+            yield on_plane(Fitted(pixels[None, :, :height, :width], size[None]), self.header.plane)
 
     def _inputs(self, fitted: Fitted, threshold: np.ndarray) -> Inputs:
         pixels = fitted.pixels.astype(np.float32) if self.header.float_pixels else fitted.pixels

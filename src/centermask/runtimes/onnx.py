@@ -80,7 +80,8 @@ def _providers(onnxruntime: ModuleType, device: str) -> list[Any]:
     return [("CUDAExecutionProvider", {"device_id": int(found[1] or 0)}), "CPUExecutionProvider"]
 
 
-def _open(onnxruntime: ModuleType, path: Path, providers: list[Any], threads: int | None) -> Any:
+def session_options(onnxruntime: ModuleType, threads: int | None) -> Any:
+    """How ONNX Runtime runs our files; ``threads`` None: with all cores."""
     options = onnxruntime.SessionOptions()
     options.log_severity_level = ERRORS_ONLY
     options.intra_op_num_threads = threads or 0
@@ -89,6 +90,11 @@ def _open(onnxruntime: ModuleType, path: Path, providers: list[Any], threads: in
     # A plan of memory for each size of picture fills the arena with one block a size, and saves no time. The arena
     # itself is kept: without it, large pictures take 5 % longer.
     options.enable_mem_pattern = False
+    return options
+
+
+def _open(onnxruntime: ModuleType, path: Path, providers: list[Any], threads: int | None) -> Any:
+    options = session_options(onnxruntime, threads)
     try:
         return onnxruntime.InferenceSession(str(path), options, providers=providers)
     except Exception as error:  # of kinds of its own, each a plain Exception

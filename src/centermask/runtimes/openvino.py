@@ -52,7 +52,7 @@ class OpenVinoRuntime:
         text = network.get_rt_info([HEADER]).value if network.has_rt_info([HEADER]) else None
         header = read_header(text, path)
         hint = _hint(core, name, compute_in or header.precision, path)
-        compiled = core.compile_model(network, name, _options(name, hint, threads))
+        compiled = core.compile_model(network, name, engine_options(name, hint, threads))
         self._request = compiled.create_infer_request()
         self._lock = threading.Lock()
         self._exported = Exported(header, path, self.device)
@@ -115,7 +115,8 @@ def _read(core: Any, path: Path) -> Any:
         raise UserError(f"{path}: cannot be opened by OpenVINO ({reason}); copy or export it again") from error
 
 
-def _options(name: str, hint: str, threads: int | None) -> dict[str, str | int]:
+def engine_options(name: str, hint: str, threads: int | None) -> dict[str, str | int]:
+    """How OpenVINO runs our files on a device of this name, computing in ``hint``; ``threads`` None: with all cores."""
     options: dict[str, str | int] = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": hint}
     if threads:
         options["INFERENCE_NUM_THREADS"] = threads
