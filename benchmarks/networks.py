@@ -96,4 +96,4 @@ def _random(network: Network) -> CenterMask:
 
 def _dense(model: CenterMask, fitted: Fitted) -> torch.Tensor:
     batch = ImageBatch(torch.from_numpy(fitted.pixels), torch.from_numpy(fitted.sizes))
-    return model.detection_head(model.features(batch)).class_logits
+    return model.detection_head(model.features(batch).detection).class_logits

@@ -111,7 +111,7 @@ def our_objective(
     model = build(config).to(DEVICE).to(memory_format=layout).train()
     if learned:
         with torch.no_grad():
-            locations = make_locations(model.features(batch))
+            locations = make_locations(model.features(batch).detection)
         model.detection_head = Learned(model.detection_head, answers(locations, truths))
     return Objective(model, config.train_proposals, config.train_rois).train()
 

@@ -38,8 +38,10 @@ class ModelConfig:
     attention_fusion: AttentionFusion = "multiply"
     mask_iou_head: MaskIoUHeadKind = "full"
     class_agnostic_masks: bool = False
+    mask_stride: int = 8
+    """Of the finest level that feeds the mask branch: 8 as published, or 4 (P2) for small objects and sharp edges."""
     mask_levels: int = 3
-    """How many of the finest pyramid levels feed the mask branch."""
+    """How many pyramid levels feed the mask branch, from that one on."""
     level_rule: LevelRule = "ratio"
     class_names: tuple[str, ...] = ("object",)
     category_ids: tuple[int, ...] = ()
@@ -69,6 +71,7 @@ class ModelConfig:
         for name in ("class_threshold", "nms_iou", "score_threshold"):
             _require(0 <= getattr(self, name) <= 1, f"{name} must lie in [0, 1], not {getattr(self, name)}")
         _require(self.fpn_channels % 32 == 0, f"fpn_channels must be a multiple of 32, not {self.fpn_channels}")
+        _require(self.mask_stride in (4, 8), f"mask_stride must be 4 or 8, not {self.mask_stride}")
         _require(1 <= self.mask_levels <= 5, f"mask_levels must lie in 1 … 5, not {self.mask_levels}")
         _require(self.test_long_side >= self.test_short_side, "test_long_side must not be less than test_short_side")
         _require(len(self.class_names) > 0, "class_names must name at least one class")

@@ -44,6 +44,15 @@ class GroundTruth(NamedTuple):
         )
 
 
+class Features(NamedTuple):
+    """Levels of the pyramid that each branch sees, finest first, all of one width."""
+
+    detection: list[Tensor]
+    """P3 … P7, each (B, D, height, width)."""
+    masks: list[Tensor]
+    """Some levels from P3 or P2 on."""
+
+
 class Locations(NamedTuple):
     """Where predictions stand: all locations of all levels."""
 

@@ -87,7 +87,7 @@ def assert_sampled(found: Tensor, wanted: dict) -> None:
 @every_model
 @torch.no_grad()
 def test_features_equal_the_published_ones(name: str) -> None:
-    pyramid = model(name).features(batch())
+    pyramid = model(name).features(batch()).detection
     for level, features in enumerate(pyramid, start=3):
         assert_sampled(features, expected(name)["features"][f"p{level}"])
 
@@ -95,7 +95,7 @@ def test_features_equal_the_published_ones(name: str) -> None:
 @every_model
 @torch.no_grad()
 def test_head_outputs_equal_the_published_ones(name: str) -> None:
-    pyramid = model(name).features(batch())
+    pyramid = model(name).features(batch()).detection
     dense = model(name).detection_head(pyramid)
     counts = [level.shape[2] * level.shape[3] for level in pyramid]
     for key, value in (("class_logits", dense.class_logits), ("ltrb_over_stride", dense.ltrb),
@@ -114,7 +114,7 @@ def pairing(locations: Locations, found: Detections, wanted: dict) -> list[int]:
 @every_model
 @torch.no_grad()
 def test_detections_equal_the_published_ones(name: str) -> None:
-    pyramid = model(name).features(batch())
+    pyramid = model(name).features(batch()).detection
     locations = make_locations(pyramid)
     found = decode_boxes(model(name).detection_head(pyramid), locations, model(name).decoding)
     for ours, wanted in zip(found.of_each(len(batch().sizes)), expected(name)["detections"], strict=True):
@@ -127,11 +127,11 @@ def test_detections_equal_the_published_ones(name: str) -> None:
 @every_model
 @torch.no_grad()
 def test_masks_and_their_scores_equal_the_published_ones(name: str) -> None:
-    pyramid = model(name).features(batch())
-    locations = make_locations(pyramid)
-    detections = decode_boxes(model(name).detection_head(pyramid), locations, model(name).decoding)
+    features = model(name).features(batch())
+    locations = make_locations(features.detection)
+    detections = decode_boxes(model(name).detection_head(features.detection), locations, model(name).decoding)
     rois = RoIs(detections.boxes, detections.images, detections.labels)
-    logits, ious = model(name).masks(pyramid, rois, batch().sizes)
+    logits, ious = model(name).masks(features.masks, rois, batch().sizes)
     each = detections.of_each(len(batch().sizes))
     counts = [len(one.boxes) for one in each]
     for ours, masks, iou, wanted in zip(

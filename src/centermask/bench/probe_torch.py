@@ -41,12 +41,12 @@ class TorchProbe:
         network = self.network
         times = [now()]
         batch = ImageBatch(torch.from_numpy(fitted.pixels), torch.from_numpy(fitted.sizes)).to(self.device)
-        pyramid = network.features(batch)
-        predicted = network.detection_head(pyramid)
+        features = network.features(batch)
+        predicted = network.detection_head(features.detection)
         times.append(now())
-        found = decode_boxes(predicted, make_locations(pyramid), network.decoding, score_threshold)
+        found = decode_boxes(predicted, make_locations(features.detection), network.decoding, score_threshold)
         times.append(now())
-        mask_logits, ious = network.masks(pyramid, RoIs(found.boxes, found.images, found.labels), batch.sizes)
+        mask_logits, ious = network.masks(features.masks, RoIs(found.boxes, found.images, found.labels), batch.sizes)
         _answer(*decode_masks(mask_logits, ious, found))
         times.append(now())
         self._runs.append(tuple(end - start for start, end in itertools.pairwise(times)))

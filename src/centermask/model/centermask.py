@@ -10,14 +10,17 @@ from torch import Tensor, nn
 from centermask.config import LevelRule, ModelConfig
 from centermask.model.detection.decode import Decoding, decode_boxes
 from centermask.model.detection.head import DetectionHead
-from centermask.model.detection.locations import STRIDES, make_locations
+from centermask.model.detection.locations import make_locations
 from centermask.model.layers import batch_norms
 from centermask.model.masks.decode import decode_masks
 from centermask.model.masks.head import MaskHead
 from centermask.model.masks.quality import MaskIoUHead
 from centermask.model.masks.rois import assign_levels, pool_rois
 from centermask.model.pyramid import FeaturePyramid
-from centermask.structures import ImageBatch, RoIInstances, RoIs
+from centermask.structures import Features, ImageBatch, RoIInstances, RoIs
+
+DETECTION_LEVELS = 5
+"""P3 … P7."""
 
 
 class CenterMask(nn.Module):
@@ -27,12 +30,13 @@ class CenterMask(nn.Module):
 
     Args:
         config: What the parts were built from; carried along, never read here.
-        backbone: Images to C3, C4, C5.
-        pyramid: C3–C5 to P3–P7.
+        backbone: Images to C3, C4, C5, or C2–C5.
+        pyramid: C3–C5 to P3–P7, or C2–C5 to P2–P7.
         detection_head: P3–P7 to class, distances and centerness.
         mask_head: RoI features to masks.
         mask_iou_head: RoI features and masks to expected IoUs; None leaves the box scores as they are.
         decoding: How detections are chosen.
+        mask_stride: Of the finest level of the pyramid, 8 or 4.
         mask_levels: How many of the finest levels feed the mask branch.
         level_rule: How a box finds its level.
         pixel_mean, pixel_std: Of RGB values between 0 and 255.
@@ -52,6 +56,7 @@ class CenterMask(nn.Module):
         mask_head: MaskHead,
         mask_iou_head: MaskIoUHead | None,
         decoding: Decoding,
+        mask_stride: int,
         mask_levels: int,
         level_rule: LevelRule,
         pixel_mean: Sequence[float],
@@ -66,7 +71,7 @@ class CenterMask(nn.Module):
         self.mask_head = mask_head
         self.mask_iou_head = mask_iou_head
         self.decoding = decoding
-        self.mask_levels = mask_levels
+        self.mask_strides = tuple(mask_stride * 2**level for level in range(mask_levels))
         self.level_rule: LevelRule = level_rule
         self.frozen_norm = frozen_norm
         self.compute_dtype = torch.float32
@@ -83,16 +88,16 @@ class CenterMask(nn.Module):
         self, batch: ImageBatch, score_threshold: float | Tensor = 0.0
     ) -> tuple[RoIInstances, Int64[Tensor, " instances"]]:
         """The objects of all images in one line, and which image each lies in, ascending."""
-        pyramid = self.features(batch)
-        predicted = self.detection_head(pyramid)
-        found = decode_boxes(predicted, make_locations(pyramid), self.decoding, score_threshold)
-        mask_logits, mask_ious = self.masks(pyramid, RoIs(found.boxes, found.images, found.labels), batch.sizes)
+        features = self.features(batch)
+        predicted = self.detection_head(features.detection)
+        found = decode_boxes(predicted, make_locations(features.detection), self.decoding, score_threshold)
+        mask_logits, mask_ious = self.masks(features.masks, RoIs(found.boxes, found.images, found.labels), batch.sizes)
         return decode_masks(mask_logits, mask_ious, found), found.images
 
-    def features(self, batch: ImageBatch) -> list[Float[Tensor, "images channels _ _"]]:
-        """P3 … P7 of normalised images."""
+    def features(self, batch: ImageBatch) -> Features:
+        """What the two branches see of images."""
         pyramid: list[Tensor] = self.pyramid(self.backbone(self.normalise(batch)))
-        return pyramid
+        return Features(pyramid[-DETECTION_LEVELS:], pyramid[: len(self.mask_strides)])
 
     def normalise(self, batch: ImageBatch) -> Float[Tensor, "images 3 height width"]:
         """Subtract the mean, divide by the deviation, and make the padding zero, whatever it held."""
@@ -105,11 +110,12 @@ class CenterMask(nn.Module):
         return normal.to(self.compute_dtype)
 
     def masks(
-        self, pyramid: Sequence[Tensor], rois: RoIs, sizes: Int64[Tensor, "images 2"]
+        self, levels: Sequence[Tensor], rois: RoIs, sizes: Int64[Tensor, "images 2"]
     ) -> tuple[Float[Tensor, "rois 28 28"], Float[Tensor, " rois"]]:
         """Mask logits and expected mask IoUs of boxes, each for its own class."""
-        levels = assign_levels(rois, sizes, self.level_rule, self.mask_levels)
-        crops = pool_rois(pyramid[: self.mask_levels], STRIDES[: self.mask_levels], rois, levels)
+        finest = self.mask_strides[0].bit_length() - 1
+        own = assign_levels(rois, sizes, self.level_rule, len(levels), finest)
+        crops = pool_rois(levels, self.mask_strides, rois, own)
         crops = crops.to(self.compute_dtype)
         mask_logits = self.mask_head(crops, rois.labels)
         if self.mask_iou_head is None:

@@ -39,15 +39,15 @@ class Objective(nn.Module):
     def forward(self, batch: ImageBatch, truths: Sequence[GroundTruth]) -> Losses:
         """The five losses of a batch."""
         model = self.model
-        pyramid = model.features(batch)
-        locations = make_locations(pyramid)
-        predicted = model.detection_head(pyramid)
+        features = model.features(batch)
+        locations = make_locations(features.detection)
+        predicted = model.detection_head(features.detection)
         targets = _concatenate([assign_targets(locations, truth) for truth in truths])
         annotated = torch.stack([truth.annotated for truth in truths])
         detection = detection_losses(predicted, targets, annotated, share=self.share)
         detections = decode_boxes(predicted, locations, model.decoding._replace(max_detections=self.proposals))
         matched = match_rois(detections.of_each(len(truths)), truths, self.rois)
-        mask = mask_losses(*model.masks(pyramid, matched.rois, batch.sizes), matched, self.share)
+        mask = mask_losses(*model.masks(features.masks, matched.rois, batch.sizes), matched, self.share)
         if model.mask_iou_head is None:
             mask = mask._replace(mask_iou=torch.zeros_like(mask.mask))
         return Losses(*detection, *mask)

@@ -77,8 +77,8 @@ def build(config: ModelConfig, *, pretrained: bool = False, backbone: nn.Module 
     Args:
         config: What to build; ``preset(NAME)`` gives one.
         pretrained: Start a timm backbone from timm's own weights (needs a network once).
-        backbone: A module of your own instead of the configured one: images to three feature maps of strides 8, 16
-            and 32, with their widths as ``channels``.
+        backbone: A module of your own instead of the configured one: images to feature maps of strides 8, 16 and 32
+            (where masks see stride 4, of 4 before them), with their widths as ``channels``.
     """
     backbone = _backbone(config, pretrained) if backbone is None else backbone
     set_norm(backbone, config.norm)
@@ -94,6 +94,7 @@ def build(config: ModelConfig, *, pretrained: bool = False, backbone: nn.Module 
         ),
         mask_iou_head=_mask_iou_head(config),
         decoding=Decoding(config.class_threshold, config.candidates_per_level, config.nms_iou, config.max_detections),
+        mask_stride=config.mask_stride,
         mask_levels=config.mask_levels,
         level_rule=config.level_rule,
         pixel_mean=config.pixel_mean,
@@ -104,14 +105,14 @@ def build(config: ModelConfig, *, pretrained: bool = False, backbone: nn.Module 
 
 def _backbone(config: ModelConfig, pretrained: bool) -> nn.Module:
     if config.backbone.startswith("timm:"):
-        return TimmBackbone(config.backbone.removeprefix("timm:"), pretrained)
+        return TimmBackbone(config.backbone.removeprefix("timm:"), pretrained, finest=config.mask_stride)
     if config.backbone not in VOVNETS:
         raise UserError(f"no backbone '{config.backbone}'; known: {', '.join(VOVNETS)}, and timm:NAME")
     if pretrained:
         raise UserError(
             f"'{config.backbone}' has no weights on a hub; give a file with --backbone-weights, or use timm:NAME"
         )
-    return VoVNet(VOVNETS[config.backbone])
+    return VoVNet(VOVNETS[config.backbone], finest=config.mask_stride)
 
 
 def _mask_iou_head(config: ModelConfig) -> MaskIoUHead | None:

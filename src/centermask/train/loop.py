@@ -196,9 +196,9 @@ def _show_first_batch(run: Run, batch: Batch) -> None:
     images, truths = batch
     run.model.eval()
     with torch.no_grad():
-        pyramid = run.model.features(ImageBatch(images.pixels[:1], images.sizes[:1]).to(run.accelerator.device))
+        features = run.model.features(ImageBatch(images.pixels[:1], images.sizes[:1]).to(run.accelerator.device))
     run.model.train()
-    names, locations = run.model.config.class_names, make_locations(pyramid)
+    names, locations = run.model.config.class_names, make_locations(features.detection)
     there = [truth.to(run.accelerator.device) for truth in truths]
     run.together.by_first(lambda: save_training_picture(run.folder.path, images, there, names, locations))
 

@@ -1,6 +1,7 @@
-"""Any timm backbone as C3, C4, C5 (ResNet, MobileNetV2, ConvNeXt, ...), pretrained or not."""
+"""Any timm backbone as C3, C4, C5, perhaps C2 (ResNet, MobileNetV2, ConvNeXt, ...), pretrained or not."""
 
 import difflib
+from collections.abc import Sequence
 from typing import Any
 
 import timm
@@ -10,27 +11,29 @@ from torch import Tensor, nn
 
 from centermask.errors import UserError
 
-STRIDES = (8, 16, 32)
+STRIDES = (4, 8, 16, 32)
 PROBE = (64, 96)
 """Height and width of the picture that tells whether a model can be used."""
 
 
 class TimmBackbone(nn.Module):
-    """A timm model's features of strides 8, 16 and 32.
+    """A timm model's features of strides 8, 16 and 32, and of 4 if that is the finest.
 
     Args:
         name: A name that ``timm.list_models()`` knows.
         pretrained: Load timm's own weights from its hub; needs a network once.
+        finest: The smallest stride, 4 or 8.
 
     Raises:
         UserError: timm does not know the name, the model has no such features, or the hub cannot be reached.
     """
 
-    def __init__(self, name: str, pretrained: bool = False) -> None:
+    def __init__(self, name: str, pretrained: bool = False, finest: int = 8) -> None:
         super().__init__()
-        self.network = _create(name, pretrained, _stride_indices(name))
+        self.strides = STRIDES[STRIDES.index(finest) :]
+        self.network = _create(name, pretrained, _stride_indices(name, self.strides))
         info: Any = self.network.feature_info
-        self.channels: tuple[int, int, int] = tuple(info.channels())
+        self.channels: tuple[int, ...] = tuple(info.channels())
         self._probe(name)
 
     @torch.no_grad()
@@ -43,19 +46,19 @@ class TimmBackbone(nn.Module):
             raise UserError(f"timm's '{name}' does not take pictures of any size ({error}); choose another") from error
         wanted = [
             (width, PROBE[0] // stride, PROBE[1] // stride)
-            for width, stride in zip(self.channels, STRIDES, strict=True)
+            for width, stride in zip(self.channels, self.strides, strict=True)
         ]
         if [tuple(shape) for shape in shapes] != wanted:
             raise UserError(f"timm's '{name}' gives features of shapes {shapes}, not {wanted}; choose another")
         self.network.train(training)
 
     def forward(self, pixels: Float[Tensor, "images 3 height width"]) -> list[Tensor]:
-        """C3, C4, C5."""
+        """C3, C4, C5, perhaps C2 before them."""
         features: list[Tensor] = self.network(pixels)
         return features
 
 
-def _stride_indices(name: str) -> list[int]:
+def _stride_indices(name: str, wanted: Sequence[int]) -> list[int]:
     if not timm.is_model(name):
         near = difflib.get_close_matches(name, timm.list_models(), n=5)
         raise UserError(f"timm has no model '{name}'; near ones: {', '.join(near) or 'none'}")
@@ -64,10 +67,10 @@ def _stride_indices(name: str) -> list[int]:
     except RuntimeError as error:  # no such weights (NAME.TAG), or no features to be had
         raise UserError(f"timm cannot give features of '{name}': {error}") from error
     strides = list(info.reduction())
-    missing = [stride for stride in STRIDES if stride not in strides]
+    missing = [stride for stride in wanted if stride not in strides]
     if missing:
-        raise UserError(f"timm's '{name}' gives features of strides {strides}; CenterMask needs {list(STRIDES)}")
-    return [len(strides) - 1 - strides[::-1].index(stride) for stride in STRIDES]
+        raise UserError(f"timm's '{name}' gives features of strides {strides}; CenterMask needs {list(wanted)}")
+    return [len(strides) - 1 - strides[::-1].index(stride) for stride in wanted]
 
 
 def _create(name: str, pretrained: bool, indices: list[int]) -> nn.Module:

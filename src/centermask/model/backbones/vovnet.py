@@ -50,24 +50,25 @@ VOVNETS: dict[str, VoVNetPlan] = {
 
 
 class VoVNet(nn.Module):
-    """A stem of stride 4 and four stages; the last three give C3, C4, C5."""
+    """A stem of stride 4 and four stages; the last three give C3, C4, C5, and the first C2 if ``finest`` is 4."""
 
-    def __init__(self, plan: VoVNetPlan) -> None:
+    def __init__(self, plan: VoVNetPlan, finest: int = 8) -> None:
         super().__init__()
         self.stem = _stem(plan)
         inputs = (plan.stem[2], *plan.outs[:3])
         self.stages = nn.ModuleList(_stage(plan, stage, inputs[stage]) for stage in range(4))
-        self.channels: tuple[int, int, int] = plan.outs[1:]
+        self.first = 0 if finest == 4 else 1
+        self.channels: tuple[int, ...] = plan.outs[self.first :]
         _initialise(self)
 
     def forward(self, pixels: Float[Tensor, "images 3 height width"]) -> list[Tensor]:
-        """C3, C4, C5 at strides 8, 16, 32; sides should be multiples of 32."""
+        """C3, C4, C5 at strides 8, 16, 32, perhaps C2 before them; sides should be multiples of 32."""
         x = self.stem(pixels)
         features = []
         for stage in self.stages:
             x = stage(x)
             features.append(x)
-        return features[1:]
+        return features[self.first :]
 
 
 class AggregationBlock(nn.Module):

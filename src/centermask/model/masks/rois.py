@@ -12,19 +12,20 @@ from centermask.ops.boxes import box_areas
 from centermask.structures import RoIs
 
 POOLED_SIDE = 14
-FINEST_LEVEL = 3
 CANONICAL_SIDE = 224
 """Side of the object that the area rule puts on P4, as in Mask R-CNN."""
 
 
-def assign_levels(rois: RoIs, sizes: Int64[Tensor, "images 2"], rule: LevelRule, levels: int) -> Int64[Tensor, " rois"]:
-    """Which of the ``levels`` finest pyramid levels each RoI is pooled from, 0 for P3.
+def assign_levels(
+    rois: RoIs, sizes: Int64[Tensor, "images 2"], rule: LevelRule, levels: int, finest: int = 3
+) -> Int64[Tensor, " rois"]:
+    """Which of ``levels`` pyramid levels each RoI is pooled from, 0 for the ``finest``, which is P3 or P2.
 
     ``ratio`` is the paper's adaptive rule (eq. 2): by the share of its image that a box takes, so that it does not
     depend on the resolution; ``area`` is Mask R-CNN's (FPN eq. 1). The area is that of the unclipped box, and of the
     unpadded image.
     """
-    coarsest = FINEST_LEVEL + levels - 1
+    coarsest = finest + levels - 1
     areas = box_areas(rois.boxes)
     eps = torch.finfo(areas.dtype).eps
     match rule:
@@ -33,7 +34,7 @@ def assign_levels(rois: RoIs, sizes: Int64[Tensor, "images 2"], rule: LevelRule,
             level = torch.ceil(coarsest - torch.log2(image_areas / areas + eps))
         case "area":
             level = torch.floor(4 + torch.log2(areas.sqrt() / CANONICAL_SIDE + eps))
-    return level.clamp(FINEST_LEVEL, coarsest).long() - FINEST_LEVEL
+    return level.clamp(finest, coarsest).long() - finest
 
 
 def pool_rois(

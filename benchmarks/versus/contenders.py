@@ -1,0 +1,91 @@
+"""Who competes: each a network that gives one loss in training and objects in use, over the same backbone."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+from fcos_with_masks import FcosWithMasks
+from mask_rcnn import MaskRcnn
+from torch import Tensor, nn
+
+from centermask import build, preset
+from centermask.checkpoint import load_backbone
+from centermask.config import ModelConfig
+from centermask.model.objective import Objective
+from centermask.model.presets import IMAGENET_MEAN, IMAGENET_STD
+from centermask.structures import GroundTruth, ImageBatch, RoIInstances
+
+
+class Ours(nn.Module):
+    """A network of ours, with its objective."""
+
+    def __init__(self, config: ModelConfig, backbone: str) -> None:
+        super().__init__()
+        self.config = config
+        self.objective = Objective(build(config), config.train_proposals, config.train_rois)
+        load_backbone(self.objective.model, backbone)
+
+    def forward(self, batch: ImageBatch) -> list[RoIInstances]:
+        """The objects of each image."""
+        found: list[RoIInstances] = self.objective.model(batch)
+        return found
+
+    def loss(self, batch: ImageBatch, truths: Sequence[GroundTruth]) -> Tensor:
+        """What is minimised."""
+        loss: Tensor = self.objective(batch, truths).total()
+        return loss
+
+    def keep_detections(self, count: int) -> None:
+        """Find up to ``count`` objects in each image from now on."""
+        self.objective.model.keep_detections(count)
+
+
+def contender(name: str, class_names: Sequence[str], side: int, objects: int, backbone: str) -> nn.Module:
+    """Build a contender.
+
+    Args:
+        name: ``mask-rcnn``, ``fcos+masks``, ``faithful``, or a preset; ours with ``KEY=VALUE`` after a plus sign each
+            where they differ from the preset, as ``faithful+attention_fusion=none``.
+        class_names: What to find.
+        side: Short side of the pictures.
+        objects: How many to find in a picture.
+        backbone: The file that ``centermask import-backbone`` wrote.
+    """
+    name, *changes = name.split("+") if not name.startswith("fcos") else [name]
+    base = replace(
+        preset("centermask-lite-mv2" if name in ("faithful", "mask-rcnn", "fcos+masks") else name, tuple(class_names)),
+        pixel_mean=IMAGENET_MEAN, pixel_std=IMAGENET_STD, test_short_side=side, test_long_side=2 * side,
+        max_detections=objects,
+    )  # fmt: skip
+    match name:
+        case "mask-rcnn":
+            return MaskRcnn(base, backbone)
+        case "fcos+masks":
+            return FcosWithMasks(base, backbone)
+    return Ours(ModelConfig.from_dict(base.to_dict() | dict(map(_change, changes))), backbone)
+
+
+def _change(text: str) -> tuple[str, Any]:
+    key, _, value = text.partition("=")
+    known = {"true": True, "false": False}
+    if value in known:
+        return key, known[value]
+    for kind in (int, float):
+        try:
+            return key, kind(value)
+        except ValueError:
+            continue
+    return key, value
+
+
+def parameters(network: nn.Module) -> int:
+    """How many numbers a network learns or keeps."""
+    return sum(value.numel() for value in network.parameters())
+
+
+@torch.no_grad()
+def predict(network: nn.Module, batch: ImageBatch) -> list[RoIInstances]:
+    """A contender's answer, in evaluation mode."""
+    found: list[RoIInstances] = network.eval()(batch)
+    return found

@@ -1,0 +1,81 @@
+"""torchvision's Mask R-CNN over our backbone, as strong as it can be made for small pictures."""
+
+from collections import OrderedDict
+from collections.abc import Sequence
+
+import torch
+from parts import FourLevels, fit_anchors, planes, usable
+from torch import Tensor, nn
+from torchvision.models.detection.anchor_utils import AnchorGenerator
+from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHead
+from torchvision.models.detection.image_list import ImageList
+from torchvision.models.detection.mask_rcnn import MaskRCNNHeads, MaskRCNNPredictor
+from torchvision.models.detection.roi_heads import RoIHeads
+from torchvision.models.detection.rpn import RegionProposalNetwork, RPNHead
+from torchvision.ops import FeaturePyramidNetwork, MultiScaleRoIAlign
+from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
+
+from centermask.config import ModelConfig
+from centermask.structures import GroundTruth, ImageBatch, RoIInstances
+
+WIDTH = 256
+LEVELS = ["0", "1", "2", "3"]
+
+
+class MaskRcnn(nn.Module):
+    """Mask R-CNN: pyramid P2 … P6 of 256 channels, three shapes of anchor on each level, heads as torchvision has them.
+
+    Anchors are those of the method (32 … 512 pixels at a short side of 800) in proportion to the pictures' short side.
+    A picture's 128 boxes teach the box head and up to 32 the mask head, as is usual for small sets.
+    """
+
+    def __init__(self, config: ModelConfig, backbone: str) -> None:
+        super().__init__()
+        self.config = config
+        classes = config.num_classes + 1
+        self.backbone = FourLevels(config.backbone, backbone, config.pixel_mean, config.pixel_std)
+        self.pyramid = FeaturePyramidNetwork(list(self.backbone.channels), WIDTH, LastLevelMaxPool())
+        anchors = AnchorGenerator(fit_anchors(config.test_short_side), ((0.5, 1.0, 2.0),) * 5)
+        self.proposals = RegionProposalNetwork(
+            anchors, RPNHead(WIDTH, 3), fg_iou_thresh=0.7, bg_iou_thresh=0.3, batch_size_per_image=256,
+            positive_fraction=0.5, pre_nms_top_n={"training": 1000, "testing": 1000},
+            post_nms_top_n={"training": 1000, "testing": max(500, 2 * config.max_detections)}, nms_thresh=0.7,
+        )  # fmt: skip
+        self.heads = RoIHeads(
+            MultiScaleRoIAlign(LEVELS, 7, 2), TwoMLPHead(WIDTH * 49, 1024), FastRCNNPredictor(1024, classes),
+            fg_iou_thresh=0.5, bg_iou_thresh=0.5, batch_size_per_image=128, positive_fraction=0.25,
+            bbox_reg_weights=None, score_thresh=0.05, nms_thresh=0.5, detections_per_img=config.max_detections,
+            mask_roi_pool=MultiScaleRoIAlign(LEVELS, 14, 2), mask_head=MaskRCNNHeads(WIDTH, (256, 256, 256, 256), 1),
+            mask_predictor=MaskRCNNPredictor(256, 256, classes),
+        )  # fmt: skip
+
+    def _features(self, batch: ImageBatch) -> tuple[ImageList, OrderedDict[str, Tensor]]:
+        pyramid: OrderedDict[str, Tensor] = self.pyramid(OrderedDict(zip(LEVELS, self.backbone(batch), strict=True)))
+        sizes = [(int(height), int(width)) for height, width in batch.sizes.tolist()]
+        # In float32 from here on: RoIAlign of this library takes no bf16 on a processor.
+        return ImageList(batch.pixels, sizes), OrderedDict((name, level.float()) for name, level in pyramid.items())
+
+    def loss(self, batch: ImageBatch, truths: Sequence[GroundTruth]) -> Tensor:
+        """The five losses of the method, each with weight one."""
+        images, pyramid = self._features(batch)
+        targets = [
+            {"boxes": truth.boxes, "labels": truth.labels + 1, "masks": planes(truth, batch.pixels.shape[2:])}
+            for truth in usable(truths)
+        ]
+        proposals, of_proposals = self.proposals(images, pyramid, targets)
+        _, of_heads = self.heads(pyramid, proposals, images.image_sizes, targets)
+        return torch.stack([value.float() for value in (of_proposals | of_heads).values()]).sum()
+
+    def forward(self, batch: ImageBatch) -> list[RoIInstances]:
+        """The objects of each image."""
+        images, pyramid = self._features(batch)
+        proposals, _ = self.proposals(images, pyramid)
+        found, _ = self.heads(pyramid, proposals, images.image_sizes)
+        return [
+            RoIInstances(each["boxes"], each["scores"], each["scores"], each["labels"] - 1, each["masks"][:, 0].float())
+            for each in found
+        ]
+
+    def keep_detections(self, count: int) -> None:
+        """Find up to ``count`` objects in each image from now on."""
+        self.heads.detections_per_img = count

@@ -1,0 +1,202 @@
+"""One row of the comparison: train a contender, score it, and leave what was measured in a folder.
+
+    python benchmarks/versus/row.py FOLDER --contender faithful --task cats --data DATA --backbone FILE
+
+Every contender goes through this one loop: pictures, augmentation, order, schedule, optimiser, averaging and precision
+are the same for all. The state is saved after each epoch; the same command goes on from there.
+"""
+
+import argparse
+import json
+import os
+import resource
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from contenders import contender, parameters
+from sets import Task, open_task
+from torch import Tensor, nn
+from torch.optim import AdamW
+from torch.optim.swa_utils import AveragedModel
+
+from centermask.data.augment import Augmentation
+from centermask.data.batches import BatchPlan, TrainingSet, load_epoch
+from centermask.data.sources import Evaluable
+from centermask.evaluate import evaluate_predictions, predict_set
+from centermask.evaluate.curves import unpack
+from centermask.evaluate.matching import match_set
+from centermask.evaluate.rows import read_predictions, read_truth
+from centermask.evaluate.strata import largest_overlaps
+from centermask.files import write_whole
+from centermask.predict import Predictor
+from centermask.train.averaging import averaged
+from centermask.train.schedule import lr_factor, peak_lr
+
+CROWDED = 0.3
+"""Objects whose box shares more than this IoU with another one of their class."""
+
+
+def options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--contender", required=True)
+    parser.add_argument("--task", required=True)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--backbone", required=True)
+    parser.add_argument("--epochs", type=int, default=6)
+    parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--side", type=int, default=256)
+    parser.add_argument("--lr", type=float, default=4e-4, help="for a batch of 16; scaled to the batch")
+    parser.add_argument("--copy-paste", type=float, default=0.0)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--tests", nargs="*", help="score these sets only")
+    return parser.parse_args()
+
+
+class Training:
+    """A contender on its way."""
+
+    def __init__(self, given: argparse.Namespace, task: Task) -> None:
+        torch.manual_seed(given.seed)
+        self.given = given
+        self.network = contender(given.contender, task.train.class_names, given.side, task.objects, given.backbone)
+        self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        plan = Augmentation(short_sides=(round(0.75 * given.side), given.side), long_side=2 * given.side, flip=0.5,
+                            color_jitter=0.2, copy_paste=given.copy_paste)  # fmt: skip
+        plain = given.epochs - max(1, round(given.epochs / 6))
+        self.pictures = TrainingSet([task.train], task.train.class_names, plan, given.seed, plain_from=plain)
+        self.plan = BatchPlan(pictures=len(self.pictures), batch=given.batch, seed=given.seed)
+        self.average: AveragedModel = averaged(self.network, 0.998)
+        trained = [value for value in self.network.parameters() if value.requires_grad]
+        self.optimizer = AdamW(
+            [
+                {"params": [value for value in trained if value.ndim > 1], "weight_decay": 0.05},
+                {"params": [value for value in trained if value.ndim <= 1], "weight_decay": 0.0},
+            ]
+        )
+        self.epoch, self.step, self.seconds, self.losses = 0, 0, list[float](), list[float]()
+
+    def run(self) -> None:
+        """Learn until all epochs are done."""
+        while self.epoch < self.given.epochs:
+            began = time.perf_counter()
+            total = 0.0
+            self.network.train()
+            for batch in load_epoch(self.pictures, self.plan, self.epoch):
+                total += self._learn(*batch)
+            self.seconds.append(time.perf_counter() - began)
+            self.losses.append(total / self.plan.batches)
+            self.epoch += 1
+            print(f"{self.given.folder.name}: epoch {self.epoch}, loss {self.losses[-1]:.3f}, "
+                  f"{self.seconds[-1]:.0f} s", flush=True)  # fmt: skip
+            self.save()
+
+    def _learn(self, images: Any, truths: Any) -> float:
+        steps = self.given.epochs * self.plan.batches
+        rate = peak_lr("adamw", self.given.batch, self.given.lr) * lr_factor(self.step, steps, "cosine", 0.05)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        torch.manual_seed(self.given.seed * 1_000_003 + self.step)
+        self.optimizer.zero_grad()
+        with torch.autocast("cpu", torch.bfloat16):
+            loss: Tensor = self.network.loss(images, truths)  # type: ignore[operator]
+        loss.backward()
+        norm = nn.utils.clip_grad_norm_(self.network.parameters(), 10.0)
+        if norm.isfinite():
+            self.optimizer.step()
+            self.average.update_parameters(self.network)
+        self.step += 1
+        return float(loss.detach())
+
+    def save(self) -> None:
+        """Write the state aside, then rename."""
+        path = self.given.folder / "state.pt"
+        aside = path.with_suffix(".aside")
+        torch.save({"network": self.network.state_dict(), "average": self.average.state_dict(),
+                    "optimizer": self.optimizer.state_dict(), "epoch": self.epoch, "step": self.step,
+                    "seconds": self.seconds, "losses": self.losses}, aside)  # fmt: skip
+        os.replace(aside, path)
+
+    def resume(self) -> None:
+        """Go on from what was saved, if anything was."""
+        path = self.given.folder / "state.pt"
+        if not path.is_file():
+            return
+        state = torch.load(path, weights_only=True)
+        self.network.load_state_dict(state["network"])
+        self.average.load_state_dict(state["average"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.epoch, self.step, self.seconds, self.losses = (
+            state[key] for key in ("epoch", "step", "seconds", "losses")
+        )
+
+
+class Half(nn.Module):
+    """A network that is used in bf16, as it was trained."""
+
+    def __init__(self, network: Any) -> None:
+        super().__init__()
+        self.network, self.config = network, network.config
+
+    def forward(self, batch: Any) -> Any:
+        with torch.autocast("cpu", torch.bfloat16):
+            found = self.network(batch)
+        return [type(one)(*(field.float() if field.is_floating_point() else field for field in one)) for one in found]
+
+    def keep_detections(self, count: int) -> None:
+        self.network.keep_detections(count)
+
+
+def score(network: nn.Module, test: Evaluable, objects: int, folder: Path, name: str) -> dict[str, float]:
+    """The figures of one set; the predictions are kept beside them."""
+    began = time.perf_counter()
+    predictor = Predictor(Half(network), score_threshold=0.0, max_detections=objects)
+    results = list(predict_set(predictor, test))
+    seconds = time.perf_counter() - began
+    write_whole(folder / f"{name}.json", json.dumps(results).encode())
+    return figures(test.truth(), results, objects) | {"ms": 1000 * seconds / len(test)}
+
+
+def figures(truth: dict[str, Any], results: list[dict[str, Any]], objects: int) -> dict[str, float]:
+    """Precision and recall of all objects, and recall of those that overlap another of their class."""
+    most = max(100, objects)
+    scores = evaluate_predictions(truth, results, max_detections=most)
+    true = read_truth(truth)
+    matches = match_set(true, read_predictions(results, true.known), "mask", most)
+    counted = matches.counted[:, 0]
+    crowded = largest_overlaps(true)[counted] > CROWDED
+    reached = unpack(matches.reached[counted, 0])[:, crowded]
+    return {
+        "mask_ap": scores.mask.ap, "mask_ap50": scores.mask.ap50, "mask_ap75": scores.mask.ap75,
+        "mask_ar": scores.mask.ar_max, "box_ap": scores.box.ap, "box_ap50": scores.box.ap50,
+        "crowded_ar": float(reached.mean()) if crowded.any() else float("nan"), "crowded": int(crowded.sum()),
+        "images": scores.images, "instances": scores.instances,
+    }  # fmt: skip
+
+
+def main() -> None:
+    given = options()
+    torch.set_num_threads(given.threads)
+    given.folder.mkdir(parents=True, exist_ok=True)
+    task = open_task(given.task, given.data, given.side)
+    training = Training(given, task)
+    training.resume()
+    training.run()
+    network: Any = training.average.module.eval()
+    tests = {name: test for name, test in task.tests.items() if given.tests is None or name in given.tests}
+    told = {
+        "settings": {key: str(value) if isinstance(value, Path) else value for key, value in vars(given).items()},
+        "parameters": parameters(network), "pictures": len(task.train), "seconds": training.seconds,
+        "losses": training.losses, "memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "tests": {name: score(network, test, task.objects, given.folder, name) for name, test in tests.items()},
+    }  # fmt: skip
+    write_whole(given.folder / "row.json", json.dumps(told, indent=1).encode())
+    for name, one in told["tests"].items():
+        print(f"{given.folder.name} {name}: " + ", ".join(f"{key} {value:.3f}" for key, value in one.items()))
+
+
+if __name__ == "__main__":
+    main()
