@@ -63,7 +63,7 @@ class FcosWithMasks(nn.Module):
         losses = list(self.fcos.compute_loss(targets, said, anchors, counts).values())
         found = self._select(said, anchors, counts, batch.sizes)
         matched = match_rois(found, truths, self.config.train_rois)
-        losses += mask_losses(*self.model.masks(pyramid[: self.config.mask_levels], matched.rois, batch.sizes), matched)
+        losses += mask_losses(self.model.masks(pyramid[: self.config.mask_levels], matched.rois, batch.sizes), matched)
         return torch.stack(losses).sum()
 
     def forward(self, batch: ImageBatch) -> list[RoIInstances]:
@@ -71,11 +71,11 @@ class FcosWithMasks(nn.Module):
         pyramid, said, anchors, counts = self._dense(batch)
         answers = []
         for found in self._select(said, anchors, counts, batch.sizes):
-            logits, ious = self.model.masks(
+            said = self.model.masks(
                 pyramid[: self.config.mask_levels], RoIs(found.boxes, found.images, found.labels), batch.sizes
             )
-            scores = found.scores * ious.float().clamp(0, 1)
-            answers.append(RoIInstances(found.boxes, scores, found.scores, found.labels, logits.float().sigmoid()))
+            scores = found.scores * said.ious.float().clamp(0, 1)
+            answers.append(RoIInstances(found.boxes, scores, found.scores, found.labels, said.logits.float().sigmoid()))
         return answers
 
     def keep_detections(self, count: int) -> None:

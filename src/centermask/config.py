@@ -37,6 +37,8 @@ class ModelConfig:
     mask_convs: int = 4
     attention_fusion: AttentionFusion = "multiply"
     mask_iou_head: MaskIoUHeadKind = "full"
+    mask_neighbours: bool = False
+    """The mask head first says where other objects lie in the box, and makes the mask knowing it."""
     class_agnostic_masks: bool = False
     mask_stride: int = 8
     """Of the finest level that feeds the mask branch: 8 as published, or 4 (P2) for small objects and sharp edges."""

@@ -120,6 +120,19 @@ class RoITargets(NamedTuple):
     """1 where the object is, seen through the RoI."""
     shares: Float[Tensor, " rois"]
     """The share of the whole object that the RoI shows, in (0, 1]."""
+    others: Bool[Tensor, "rois cells cells"] | None = None
+    """Where other objects of the image lie in the RoI, if that is taught."""
+
+
+class MaskPredictions(NamedTuple):
+    """What the mask branch says of RoIs."""
+
+    logits: Float[Tensor, "rois side side"]
+    """Of each RoI's own class."""
+    ious: Float[Tensor, " rois"]
+    """Expected IoU of each mask with the true one; not clamped."""
+    others: Float[Tensor, "rois cells cells"] | None = None
+    """Logits of where other objects lie, if the head has that branch."""
 
 
 class DetectionLosses(NamedTuple):

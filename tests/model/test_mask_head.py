@@ -26,6 +26,11 @@ def labels(count: int = 6, classes: int = 3) -> Tensor:
     return torch.arange(count) % classes
 
 
+def masks(made: MaskHead, x: Tensor, labels: Tensor) -> Tensor:
+    """The first of the head's answers."""
+    return made(x, labels)[0]
+
+
 # attention
 
 
@@ -59,7 +64,7 @@ def test_attention_multiplies_the_features() -> None:
     nn.init.zeros_(attended.attention.conv.weight)
     plain.load_state_dict({k: v for k, v in attended.state_dict().items() if "attention" not in k})
     plain.deconv.weight.data /= 2
-    torch.testing.assert_close(attended(crops(), labels()), plain(crops(), labels()))
+    torch.testing.assert_close(masks(attended, crops(), labels()), masks(plain, crops(), labels()))
 
 
 def test_concatenation_without_weights_for_the_attended_half_is_no_attention() -> None:
@@ -67,14 +72,14 @@ def test_concatenation_without_weights_for_the_attended_half_is_no_attention() -
     joined.deconv.weight.data[8:] = 0
     state = {k: v for k, v in joined.state_dict().items() if "attention" not in k}
     plain.load_state_dict(state | {"deconv.weight": joined.deconv.weight[:8]})
-    torch.testing.assert_close(joined(crops(), labels()), plain(crops(), labels()))
+    torch.testing.assert_close(masks(joined, crops(), labels()), masks(plain, crops(), labels()))
 
 
 def test_concatenation_without_weights_for_the_plain_half_is_multiplication() -> None:
     joined, attended = head(fusion="concatenate"), head()
     joined.deconv.weight.data[:8] = 0
     attended.load_state_dict(joined.state_dict() | {"deconv.weight": joined.deconv.weight[8:]})
-    torch.testing.assert_close(joined(crops(), labels()), attended(crops(), labels()))
+    torch.testing.assert_close(masks(joined, crops(), labels()), masks(attended, crops(), labels()))
 
 
 # the head
@@ -89,25 +94,27 @@ def test_the_mask_of_the_own_class_is_that_one_of_all(fusion: str) -> None:
     if fusion == "concatenate":
         x = torch.cat([x, made.attention(x) * x], dim=1)
     all_masks = made.predictor(functional.relu(made.deconv(x)))
-    torch.testing.assert_close(made(crops(), labels()), all_masks[torch.arange(6), labels()], atol=1e-5, rtol=1e-5)
+    own = masks(made, crops(), labels())
+    torch.testing.assert_close(own, all_masks[torch.arange(6), labels()], atol=1e-5, rtol=1e-5)
 
 
 def test_one_mask_for_all_classes_does_not_depend_on_the_label() -> None:
     made = head(classes=1)
-    torch.testing.assert_close(made(crops(), labels(classes=80)), made(crops(), torch.zeros(6, dtype=torch.int64)))
+    zeros = torch.zeros(6, dtype=torch.int64)
+    torch.testing.assert_close(masks(made, crops(), labels(classes=80)), masks(made, crops(), zeros))
 
 
 @FUSIONS
 @pytest.mark.parametrize("classes", [1, 3])
 def test_the_gradient_reaches_every_parameter(fusion: str, classes: int) -> None:
     made = head(classes, fusion)
-    made(crops(), labels()).square().sum().backward()
+    masks(made, crops(), labels()).square().sum().backward()
     assert all(value.grad.any() for value in made.parameters())
 
 
 def test_a_class_that_no_roi_shows_gets_a_gradient_of_zero() -> None:
     made = head()
-    made(crops(), torch.tensor([0, 2, 0, 2, 0, 2])).sum().backward()
+    masks(made, crops(), torch.tensor([0, 2, 0, 2, 0, 2])).sum().backward()
     assert made.predictor.weight.grad.flatten(1).any(dim=1).tolist() == [True, False, True]
 
 
@@ -116,22 +123,22 @@ def test_a_class_that_no_roi_shows_gets_a_gradient_of_zero() -> None:
 def test_no_roi_has_no_mask_and_gives_every_parameter_a_gradient_of_zero(fusion: str, classes: int) -> None:
     # Over several processes, one that found nothing must still take part in the exchange of gradients.
     made = head(classes, fusion)
-    masks = made(crops(0), labels(0))
-    assert masks.shape == (0, 28, 28)
-    masks.sum().backward()
+    none = masks(made, crops(0), labels(0))
+    assert none.shape == (0, 28, 28)
+    none.sum().backward()
     assert all(value.grad is not None and not value.grad.any() for value in made.parameters())
 
 
 def test_rois_do_not_see_each_other() -> None:
     made, order = head(), torch.tensor([4, 0, 5, 1, 3, 2])
-    together = made(crops(), labels())
-    torch.testing.assert_close(made(crops()[order], labels()[order]), together[order])
-    torch.testing.assert_close(made(crops()[2:3], labels()[2:3]), together[2:3])
+    together = masks(made, crops(), labels())
+    torch.testing.assert_close(masks(made, crops()[order], labels()[order]), together[order])
+    torch.testing.assert_close(masks(made, crops()[2:3], labels()[2:3]), together[2:3])
 
 
 def test_a_fresh_head_is_undecided() -> None:
     torch.manual_seed(0)
-    assert MaskHead(32, 3, 2)(crops(6, 32), labels()).abs().max() < 0.1
+    assert masks(MaskHead(32, 3, 2), crops(6, 32), labels()).abs().max() < 0.1
 
 
 def test_crops_are_left_untouched() -> None:
@@ -144,3 +151,31 @@ def test_crops_are_left_untouched() -> None:
 def test_the_published_heads_have_the_published_sizes(channels: int, convs: int, wanted: int) -> None:
     with torch.device("meta"):
         assert sum(value.numel() for value in MaskHead(channels, 80, convs).parameters()) == wanted
+
+
+# neighbours
+
+
+def test_without_weights_for_the_neighbours_the_mask_is_as_without_the_branch() -> None:
+    knowing, plain = MaskHead(8, 3, 2, neighbours=True), head()
+    assert plain(crops(), labels())[1] is None
+    knowing.load_state_dict(plain.state_dict(), strict=False)
+    nn.init.zeros_(knowing.neighbours.conv.weight)
+    torch.testing.assert_close(masks(knowing, crops(), labels()), masks(plain, crops(), labels()))
+    assert knowing(crops(), labels())[1].abs().max() == 0
+
+
+def test_the_mask_is_made_from_what_is_known_of_the_neighbours() -> None:
+    made = MaskHead(8, 3, 2, neighbours=True)
+    own, others = made(crops(), labels())
+    assert others.shape == (6, 14, 14)
+    own.sum().backward(retain_graph=True)
+    assert made.neighbours.conv.weight.grad.any()
+    assert made.neighbours.predictor.weight.grad is None  # their masks are said beside, and are not read
+    others.sum().backward()
+    assert made.neighbours.predictor.weight.grad.any()
+
+
+def test_no_roi_has_no_neighbours() -> None:
+    own, others = MaskHead(8, 3, 2, neighbours=True)(crops(0), labels(0))
+    assert (own.shape, others.shape) == ((0, 28, 28), (0, 14, 14))

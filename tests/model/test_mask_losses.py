@@ -10,7 +10,7 @@ from torch import Tensor
 from centermask.model.masks.losses import mask_losses, true_ious
 from centermask.model.masks.targets import match_rois
 from centermask.ops.mask_warp import Polygons
-from centermask.structures import Detections, RoIs, RoITargets
+from centermask.structures import Detections, MaskPredictions, RoIs, RoITargets
 from tests.model.small import squares
 
 
@@ -57,7 +57,7 @@ def test_a_cell_is_object_where_its_logit_is_positive() -> None:
 
 
 def test_an_undecided_mask_costs_ln_2() -> None:
-    found = mask_losses(torch.zeros(3, 28, 28), torch.zeros(3), targets(torch.rand(3, 28, 28).round()))
+    found = mask_losses(MaskPredictions(torch.zeros(3, 28, 28), torch.zeros(3)), targets(torch.rand(3, 28, 28).round()))
     assert found.mask.item() == pytest.approx(math.log(2))
 
 
@@ -67,20 +67,20 @@ def test_the_mask_term_is_the_mean_over_all_cells_of_all_rois() -> None:
     wanted = (wanted > 0).float()
     p = raw.sigmoid()
     slow = -(wanted * p.log() + (1 - wanted) * (1 - p).log()).mean()
-    torch.testing.assert_close(mask_losses(raw, torch.zeros(5), targets(wanted)).mask, slow)
+    torch.testing.assert_close(mask_losses(MaskPredictions(raw, torch.zeros(5)), targets(wanted)).mask, slow)
 
 
 def test_the_mask_iou_term_by_hand() -> None:
     # True IoUs 1 and 1/3, predicted 0.8 and 0.5: the mean of 0.5 · 0.2² and 0.5 · (1/6)².
     raw, wanted = logits(torch.cat([columns(0, 2)] * 2)), torch.cat([columns(0, 2), columns(1, 3)])
-    found = mask_losses(raw, torch.tensor([0.8, 0.5]), targets(wanted))
+    found = mask_losses(MaskPredictions(raw, torch.tensor([0.8, 0.5])), targets(wanted))
     assert found.mask_iou.item() == pytest.approx((0.5 * 0.04 + 0.5 / 36) / 2)
 
 
 def test_a_mask_that_misses_its_object_teaches_no_iou() -> None:
     raw, wanted = logits(torch.cat([columns(0, 2)] * 2)), torch.cat([columns(0, 2), columns(2, 4)])
     ious = torch.tensor([0.8, 0.9], requires_grad=True)
-    found = mask_losses(raw, ious, targets(wanted))
+    found = mask_losses(MaskPredictions(raw, ious), targets(wanted))
     assert found.mask_iou.item() == pytest.approx(0.5 * 0.04)
     found.mask_iou.backward()
     torch.testing.assert_close(ious.grad, torch.tensor([-0.2, 0.0]))
@@ -88,7 +88,7 @@ def test_a_mask_that_misses_its_object_teaches_no_iou() -> None:
 
 def test_where_every_mask_misses_the_iou_term_is_zero() -> None:
     ious = torch.tensor([0.8], requires_grad=True)
-    found = mask_losses(logits(columns(0, 2)), ious, targets(columns(2, 4)))
+    found = mask_losses(MaskPredictions(logits(columns(0, 2)), ious), targets(columns(2, 4)))
     found.mask_iou.backward()
     assert found.mask_iou == 0
     assert ious.grad.tolist() == [0]
@@ -96,14 +96,14 @@ def test_where_every_mask_misses_the_iou_term_is_zero() -> None:
 
 def test_the_wanted_iou_is_not_taught_to_the_mask() -> None:
     raw = logits(columns(0, 2)).requires_grad_()
-    found = mask_losses(raw, torch.tensor([0.3], requires_grad=True), targets(columns(1, 3)))
+    found = mask_losses(MaskPredictions(raw, torch.tensor([0.3], requires_grad=True)), targets(columns(1, 3)))
     found.mask_iou.backward()
     assert raw.grad is None
 
 
 def test_no_roi_costs_nothing_but_gives_a_gradient() -> None:
     raw, ious = torch.zeros(0, 28, 28, requires_grad=True), torch.zeros(0, requires_grad=True)
-    found = mask_losses(raw, ious, NOTHING)
+    found = mask_losses(MaskPredictions(raw, ious), NOTHING)
     assert [loss.item() for loss in found] == [0, 0]
     (found.mask + found.mask_iou).backward()
     assert raw.grad.shape == raw.shape
@@ -119,7 +119,7 @@ def test_a_polygon_without_area_makes_no_nan() -> None:
     nothing = Detections(torch.zeros(0, 4), torch.zeros(0), none, none, none)
     matched = match_rois([nothing], [truth], 128)
     raw = torch.randn(1, 28, 28, requires_grad=True)
-    found = mask_losses(raw, torch.zeros(1), matched)
+    found = mask_losses(MaskPredictions(raw, torch.zeros(1)), matched)
     (found.mask + found.mask_iou).backward()
     assert found.mask.isfinite()
     assert found.mask_iou.isfinite()
@@ -129,7 +129,16 @@ def test_a_polygon_without_area_makes_no_nan() -> None:
 def test_losses_are_float32_in_mixed_precision() -> None:
     raw = torch.randn(3, 28, 28, generator=torch.Generator().manual_seed(0))
     wanted = targets((raw > 0.5).float())
-    low = mask_losses(raw.bfloat16(), torch.full((3,), 0.5).bfloat16(), wanted)
-    exact = mask_losses(raw, torch.full((3,), 0.5), wanted)
+    low = mask_losses(MaskPredictions(raw.bfloat16(), torch.full((3,), 0.5).bfloat16()), wanted)
+    exact = mask_losses(MaskPredictions(raw, torch.full((3,), 0.5)), wanted)
     assert {loss.dtype for loss in low} == {torch.float32}
     torch.testing.assert_close(torch.stack(low), torch.stack(exact), rtol=0.02, atol=0.01)
+
+
+def test_what_is_said_of_the_neighbours_counts_a_quarter() -> None:
+    raw, wanted = torch.zeros(2, 28, 28), targets(torch.ones(2, 28, 28))
+    others = torch.zeros(2, 14, 14, dtype=torch.bool)
+    said = MaskPredictions(raw, torch.zeros(2), torch.full((2, 14, 14), 1.0))
+    found = mask_losses(said, wanted._replace(others=others))
+    assert found.mask.item() == pytest.approx(math.log(2) + 0.25 * math.log(1 + math.e))
+    assert mask_losses(said, wanted).mask.item() == pytest.approx(math.log(2))

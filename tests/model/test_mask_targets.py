@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from centermask.model.masks.targets import match_rois
+from centermask.ops.mask_crop import crop_masks
 from centermask.ops.mask_warp import Bitmap, Polygons
 from centermask.structures import Detections, GroundTruth, RoITargets
 from tests.model.small import squares
@@ -124,3 +125,30 @@ def test_targets_carry_no_gradient() -> None:
     detections = found((10, 10, 30, 28))
     detections = detections._replace(boxes=detections.boxes.requires_grad_())
     assert not matched(detections, squares((10, 10, 20, 0))).rois.boxes.requires_grad
+
+
+def test_what_a_box_shows_of_other_objects_is_told() -> None:
+    # The second square covers the right half of the first one's box, the third lies elsewhere.
+    truth = squares((0, 0, 28, 0), (14, 0, 28, 1), (100, 100, 28, 1))
+    others = match_rois([found()], [truth], 128, others=True).others
+    assert torch.equal(others[0], (torch.arange(14) >= 7).expand(14, 14))
+    assert torch.equal(others[1], (torch.arange(14) < 7).expand(14, 14))
+    assert not others[2].any()
+
+
+def test_the_neighbours_are_the_union_of_all_other_masks() -> None:
+    crowd = squares(*((20 * i, 12 * j, 28, 0) for i in range(3) for j in range(3)))
+    targets = match_rois([found((5, 5, 45, 40)), found()], [crowd, NO_TRUTH], 128, others=True)
+    for box, own, others in zip(targets.rois.boxes, targets.masks, targets.others, strict=True):
+        every = [crop_masks([mask], np.zeros(1, dtype=np.int64), box[None].double().numpy(), 14).grids[0]
+                 for mask in crowd.masks]  # fmt: skip
+        mine = [np.array_equal(crop_masks([mask], np.zeros(1, dtype=np.int64), box[None].double().numpy(), 28).grids[0],
+                               own.numpy() > 0.5) for mask in crowd.masks]  # fmt: skip
+        union = np.zeros((14, 14), dtype=bool)
+        for grid in (grid for grid, is_mine in zip(every, mine, strict=True) if not is_mine):
+            union |= grid
+        assert np.array_equal(others.numpy(), union)
+
+
+def test_without_rois_there_are_no_neighbours() -> None:
+    assert match_rois([found()], [NO_TRUTH], 128, others=True).others.shape == (0, 14, 14)

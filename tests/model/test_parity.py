@@ -131,7 +131,7 @@ def test_masks_and_their_scores_equal_the_published_ones(name: str) -> None:
     locations = make_locations(features.detection)
     detections = decode_boxes(model(name).detection_head(features.detection), locations, model(name).decoding)
     rois = RoIs(detections.boxes, detections.images, detections.labels)
-    logits, ious = model(name).masks(features.masks, rois, batch().sizes)
+    logits, ious, _ = model(name).masks(features.masks, rois, batch().sizes)
     each = detections.of_each(len(batch().sizes))
     counts = [len(one.boxes) for one in each]
     for ours, masks, iou, wanted in zip(

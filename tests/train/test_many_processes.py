@@ -41,7 +41,9 @@ def test_the_losses_are_those_of_one_process(runs: tuple[Path, Path]) -> None:
     assert len(one) == 4  # seven pictures in batches of four, twice
     for a, b in zip(one, two, strict=True):
         for name in (*LOSSES, "lr"):
-            assert b[name] == pytest.approx(a[name], rel=1e-4, abs=1e-6), (a["step"], name)
+            # What the mask IoU should be counts cells above zero: one that lies on the brink moves it by a step.
+            close = 2e-3 if name == "mask_iou" else 1e-4
+            assert b[name] == pytest.approx(a[name], rel=close, abs=1e-6), (a["step"], name)
         assert b["grad_norm"] == pytest.approx(a["grad_norm"], rel=2e-3)
 
 

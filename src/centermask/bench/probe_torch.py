@@ -46,8 +46,8 @@ class TorchProbe:
         times.append(now())
         found = decode_boxes(predicted, make_locations(features.detection), network.decoding, score_threshold)
         times.append(now())
-        mask_logits, ious = network.masks(features.masks, RoIs(found.boxes, found.images, found.labels), batch.sizes)
-        _answer(*decode_masks(mask_logits, ious, found))
+        said = network.masks(features.masks, RoIs(found.boxes, found.images, found.labels), batch.sizes)
+        _answer(*decode_masks(said.logits, said.ious, found))
         times.append(now())
         self._runs.append(tuple(end - start for start, end in itertools.pairwise(times)))
 

@@ -17,7 +17,7 @@ from centermask.model.masks.head import MaskHead
 from centermask.model.masks.quality import MaskIoUHead
 from centermask.model.masks.rois import assign_levels, pool_rois
 from centermask.model.pyramid import FeaturePyramid
-from centermask.structures import Features, ImageBatch, RoIInstances, RoIs
+from centermask.structures import Features, ImageBatch, MaskPredictions, RoIInstances, RoIs
 
 DETECTION_LEVELS = 5
 """P3 … P7."""
@@ -91,8 +91,8 @@ class CenterMask(nn.Module):
         features = self.features(batch)
         predicted = self.detection_head(features.detection)
         found = decode_boxes(predicted, make_locations(features.detection), self.decoding, score_threshold)
-        mask_logits, mask_ious = self.masks(features.masks, RoIs(found.boxes, found.images, found.labels), batch.sizes)
-        return decode_masks(mask_logits, mask_ious, found), found.images
+        said = self.masks(features.masks, RoIs(found.boxes, found.images, found.labels), batch.sizes)
+        return decode_masks(said.logits, said.ious, found), found.images
 
     def features(self, batch: ImageBatch) -> Features:
         """What the two branches see of images."""
@@ -109,19 +109,17 @@ class CenterMask(nn.Module):
         normal: Tensor = pixels.masked_fill(~inside, 0.0)  # a product would leave NaN
         return normal.to(self.compute_dtype)
 
-    def masks(
-        self, levels: Sequence[Tensor], rois: RoIs, sizes: Int64[Tensor, "images 2"]
-    ) -> tuple[Float[Tensor, "rois 28 28"], Float[Tensor, " rois"]]:
-        """Mask logits and expected mask IoUs of boxes, each for its own class."""
+    def masks(self, levels: Sequence[Tensor], rois: RoIs, sizes: Int64[Tensor, "images 2"]) -> MaskPredictions:
+        """Masks and their expected IoUs of boxes, each for its own class."""
         finest = self.mask_strides[0].bit_length() - 1
         own = assign_levels(rois, sizes, self.level_rule, len(levels), finest)
         crops = pool_rois(levels, self.mask_strides, rois, own)
         crops = crops.to(self.compute_dtype)
-        mask_logits = self.mask_head(crops, rois.labels)
+        logits, others = self.mask_head(crops, rois.labels)
         if self.mask_iou_head is None:
             # One for each. Not ones_like: OpenVINO cannot spread a constant over no RoI.
-            return mask_logits, (rois.labels >= 0).to(mask_logits)
-        return mask_logits, self.mask_iou_head(crops, mask_logits, rois.labels)
+            return MaskPredictions(logits, (rois.labels >= 0).to(logits), others)
+        return MaskPredictions(logits, self.mask_iou_head(crops, logits, rois.labels), others)
 
     def compute_in(self, dtype: torch.dtype) -> None:
         """Convert the weights to float32, bfloat16 or float16; pixels come and answers go in float32 all the same."""

@@ -46,8 +46,10 @@ class Objective(nn.Module):
         annotated = torch.stack([truth.annotated for truth in truths])
         detection = detection_losses(predicted, targets, annotated, share=self.share)
         detections = decode_boxes(predicted, locations, model.decoding._replace(max_detections=self.proposals))
-        matched = match_rois(detections.of_each(len(truths)), truths, self.rois)
-        mask = mask_losses(*model.masks(features.masks, matched.rois, batch.sizes), matched, self.share)
+        matched = match_rois(
+            detections.of_each(len(truths)), truths, self.rois, others=model.mask_head.neighbours is not None
+        )
+        mask = mask_losses(model.masks(features.masks, matched.rois, batch.sizes), matched, self.share)
         if model.mask_iou_head is None:
             mask = mask._replace(mask_iou=torch.zeros_like(mask.mask))
         return Losses(*detection, *mask)

@@ -90,7 +90,11 @@ def build(config: ModelConfig, *, pretrained: bool = False, backbone: nn.Module 
         pyramid=FeaturePyramid(widths, channels),
         detection_head=DetectionHead(channels, classes, config.tower_convs),
         mask_head=MaskHead(
-            channels, 1 if config.class_agnostic_masks else classes, config.mask_convs, config.attention_fusion
+            channels,
+            1 if config.class_agnostic_masks else classes,
+            config.mask_convs,
+            config.attention_fusion,
+            config.mask_neighbours,
         ),
         mask_iou_head=_mask_iou_head(config),
         decoding=Decoding(config.class_threshold, config.candidates_per_level, config.nms_iou, config.max_detections),

@@ -28,6 +28,27 @@ class SpatialAttention(nn.Module):
         return weights
 
 
+class NeighbourBranch(nn.Module):
+    """Which cells belong to other objects than the RoI's own.
+
+    After the occluder layer of BCNet (Ke et al., CVPR 2021): a convolution of its own, taught with the masks of the
+    other objects, whose features are added to those that the mask is made from. The graph layers of the paper are left
+    out.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(channels, channels, 3, padding=1)
+        self.predictor = nn.Conv2d(channels, 1, 1)
+        init_he(self.conv)
+        init_normal(self.predictor, std=0.001)
+
+    def forward(self, x: Float[Tensor, "rois channels side side"]) -> tuple[Tensor, Float[Tensor, "rois side side"]]:
+        """Features that know the neighbours, and logits of where they are."""
+        known = functional.relu(self.conv(x))
+        return x + known, self.predictor(known).squeeze(1)
+
+
 class MaskHead(nn.Module):
     """Convolutions, attention, ×2 deconvolution, and one mask for the class that is asked for.
 
@@ -37,13 +58,22 @@ class MaskHead(nn.Module):
         convs: 3×3 convolutions before the attention.
         fusion: How the attention joins: ``multiply`` as in the paper, ``concatenate`` the input and the attended
             features, or ``none``.
+        neighbours: Say first where other objects lie in the box.
     """
 
-    def __init__(self, channels: int, classes: int, convs: int, fusion: AttentionFusion = "multiply") -> None:
+    def __init__(
+        self,
+        channels: int,
+        classes: int,
+        convs: int,
+        fusion: AttentionFusion = "multiply",
+        neighbours: bool = False,
+    ) -> None:
         super().__init__()
         self.fusion = fusion
         layers = [(nn.Conv2d(channels, channels, 3, padding=1), nn.ReLU(inplace=True)) for _ in range(convs)]
         self.convs = nn.Sequential(*(layer for pair in layers for layer in pair))
+        self.neighbours = NeighbourBranch(channels) if neighbours else None
         self.attention = nn.Identity() if fusion == "none" else SpatialAttention()
         fused = 2 * channels if fusion == "concatenate" else channels
         self.deconv = nn.ConvTranspose2d(fused, channels, 2, stride=2)
@@ -56,14 +86,22 @@ class MaskHead(nn.Module):
 
     def forward(
         self, crops: Float[Tensor, "rois channels 14 14"], labels: Int64[Tensor, " rois"]
-    ) -> Float[Tensor, "rois 28 28"]:
-        """Mask logits of each RoI for its own class; the other classes' masks are never made."""
-        x = self._attend(self.convs(crops))
+    ) -> tuple[Float[Tensor, "rois 28 28"], Float[Tensor, "rois 14 14"] | None]:
+        """Mask logits of each RoI for its own class, and of where other objects lie, if there is such a branch.
+
+        The other classes' masks are never made.
+        """
+        x, others = self.convs(crops), None
+        if self.neighbours is not None:
+            x, others = self.neighbours(x)
+        x = self._attend(x)
         x = functional.relu(self.deconv(x))
         channel = labels.clamp(max=self.predictor.out_channels - 1)  # the one mask, where masks are class-agnostic
         weight = self.predictor.weight.flatten(1)[channel]
         logits = torch.bmm(weight[:, None], x.flatten(2)).view(-1, *x.shape[2:])
-        return logits if self.predictor.bias is None else logits + self.predictor.bias[channel, None, None]
+        if self.predictor.bias is not None:
+            logits = logits + self.predictor.bias[channel, None, None]
+        return logits, others
 
     def _attend(self, x: Float[Tensor, "rois channels side side"]) -> Float[Tensor, "rois fused side side"]:
         match self.fusion:

@@ -6,25 +6,31 @@ from torch import Tensor
 from torch.nn import functional
 
 from centermask.model.normalisers import Share, own_share
-from centermask.structures import MaskLosses, RoITargets
+from centermask.structures import MaskLosses, MaskPredictions, RoITargets
+
+OTHERS_WEIGHT = 0.25
+"""Of the neighbours' term, as in BCNet."""
 
 
-def mask_losses(
-    mask_logits: Float[Tensor, "rois side side"],
-    mask_ious: Float[Tensor, " rois"],
-    targets: RoITargets,
-    share: Share = own_share,
-) -> MaskLosses:
+def mask_losses(predicted: MaskPredictions, targets: RoITargets, share: Share = own_share) -> MaskLosses:
     """Both terms of a batch; zero, with a gradient of zero, if it has no RoI.
 
-    ``share`` makes the normalisers those of all processes together.
+    ``share`` makes the normalisers those of all processes together. Where the head says where other objects lie, that
+    counts a quarter in the mask's term.
     """
-    logits = mask_logits.float()
-    cross_entropy = functional.binary_cross_entropy_with_logits(logits, targets.masks, reduction="sum")
+    logits = predicted.logits.float()
     wanted = true_ious(logits.detach(), targets)
-    misfit = 0.5 * (mask_ious.float() - wanted).square() * (wanted > 0)
-    cells, scored = logits.new_tensor(float(logits.numel())), (wanted > 0).sum().float()
-    return MaskLosses(mask=cross_entropy / share(cells, 1.0), mask_iou=misfit.sum() / share(scored, 1.0))
+    misfit = 0.5 * (predicted.ious.float() - wanted).square() * (wanted > 0)
+    mask = _cross_entropy(logits, targets.masks, share)
+    if predicted.others is not None and targets.others is not None:
+        mask = mask + OTHERS_WEIGHT * _cross_entropy(predicted.others.float(), targets.others.float(), share)
+    return MaskLosses(mask=mask, mask_iou=misfit.sum() / share((wanted > 0).sum().float(), 1.0))
+
+
+def _cross_entropy(logits: Tensor, wanted: Tensor, share: Share) -> Float[Tensor, ""]:
+    """Mean over all cells of all processes."""
+    summed = functional.binary_cross_entropy_with_logits(logits, wanted, reduction="sum")
+    return summed / share(logits.new_tensor(float(logits.numel())), 1.0)
 
 
 @torch.no_grad()

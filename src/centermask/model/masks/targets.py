@@ -4,10 +4,11 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 from torchvision.ops import box_iou
 
+from centermask.model.masks.rois import POOLED_SIDE
 from centermask.ops.mask_crop import crop_masks
 from centermask.structures import Detections, GroundTruth, RoIs, RoITargets
 
@@ -16,11 +17,13 @@ FOREGROUND_IOU = 0.5
 
 
 @torch.no_grad()
-def match_rois(detections: Sequence[Detections], truths: Sequence[GroundTruth], limit: int) -> RoITargets:
+def match_rois(
+    detections: Sequence[Detections], truths: Sequence[GroundTruth], limit: int, *, others: bool = False
+) -> RoITargets:
     """Choose training RoIs: the detections and true boxes that lie on an object, at most ``limit`` of an image.
 
     A box lies on the object with which it shares the highest IoU, whatever its predicted class, if that is at least
-    0.5; it is then trained as that object's class.
+    0.5; it is then trained as that object's class. With ``others``, what the boxes show of other objects is told too.
     """
     chosen = [_match(found, truth, limit) for found, truth in zip(detections, truths, strict=True)]
     counts = torch.tensor([len(objects) for _, objects in chosen])
@@ -28,7 +31,8 @@ def match_rois(detections: Sequence[Detections], truths: Sequence[GroundTruth], 
     labels = torch.cat([truth.labels[objects] for truth, (_, objects) in zip(truths, chosen, strict=True)])
     masks, shares = _mask_targets(chosen, truths)
     images = torch.repeat_interleave(torch.arange(len(truths)), counts).to(boxes.device)
-    return RoITargets(RoIs(boxes, images, labels), masks.to(boxes.device), shares.to(boxes.device))
+    neighbours = _neighbours(chosen, truths).to(boxes.device) if others else None
+    return RoITargets(RoIs(boxes, images, labels), masks.to(boxes.device), shares.to(boxes.device), neighbours)
 
 
 def _match(found: Detections, truth: GroundTruth, limit: int) -> tuple[Float[Tensor, "kept 4"], Int64[Tensor, " kept"]]:
@@ -52,3 +56,26 @@ def _mask_targets(
     grids = np.concatenate([np.zeros((0, MASK_SIDE, MASK_SIDE), dtype=bool), *(one.grids for one in crops)])
     shares = np.concatenate([np.zeros(0), *(one.shares for one in crops)])
     return torch.from_numpy(grids).float(), torch.from_numpy(shares).float()
+
+
+def _neighbours(
+    chosen: Sequence[tuple[Tensor, Tensor]], truths: Sequence[GroundTruth]
+) -> Bool[Tensor, "rois cells cells"]:
+    """Where the objects lie that a box shows beside its own."""
+    shown = [np.zeros((0, POOLED_SIDE, POOLED_SIDE), dtype=bool)]
+    for (boxes, objects), truth in zip(chosen, truths, strict=True):
+        beside = _touching(boxes, truth.boxes)
+        beside[torch.arange(len(objects)), objects] = False
+        roi, other = (places.cpu().numpy() for places in beside.nonzero(as_tuple=True))
+        seen = crop_masks(truth.masks, other, boxes.cpu().double().numpy()[roi], POOLED_SIDE)
+        union = np.zeros((len(boxes), POOLED_SIDE, POOLED_SIDE), dtype=bool)
+        np.logical_or.at(union, roi, seen.grids)
+        shown.append(union)
+    return torch.from_numpy(np.concatenate(shown))
+
+
+def _touching(boxes: Float[Tensor, "rois 4"], others: Float[Tensor, "objects 4"]) -> Bool[Tensor, "rois objects"]:
+    """Which boxes have an area in common."""
+    low = torch.maximum(boxes[:, None, :2], others[None, :, :2])
+    high = torch.minimum(boxes[:, None, 2:], others[None, :, 2:])
+    return (high > low).all(dim=2)
