@@ -86,7 +86,7 @@ class Training:
             total = 0.0
             self.network.train()
             for batch in load_epoch(self.pictures, self.plan, self.epoch):
-                total += self._learn(*batch)
+                total += self.learn(*batch)
             self.seconds.append(time.perf_counter() - began)
             self.losses.append(total / self.plan.batches)
             self.epoch += 1
@@ -94,7 +94,8 @@ class Training:
                   f"{self.seconds[-1]:.0f} s", flush=True)  # fmt: skip
             self.save()
 
-    def _learn(self, images: Any, truths: Any) -> float:
+    def learn(self, images: Any, truths: Any) -> float:
+        """One step; gives the loss."""
         steps = self.given.epochs * self.plan.batches
         rate = peak_lr("adamw", self.given.batch, self.given.lr) * lr_factor(self.step, steps, "cosine", 0.05)
         for group in self.optimizer.param_groups:

@@ -1,0 +1,88 @@
+"""One table of all rows of a comparison: a line for each contender and test set, the mean of its seeds.
+
+python benchmarks/versus/table.py FOLDER... [--markdown]
+"""
+
+import argparse
+import json
+import statistics
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+COLUMNS = {
+    "mask AP": "mask_ap", "AP50": "mask_ap50", "AP75": "mask_ap75", "AR": "mask_ar", "box AP": "box_ap",
+    "AR crowded": "crowded_ar",
+}  # fmt: skip
+"""Headings and figures; in hundredths."""
+HEADINGS = ["task", "test set", "pictures", "objects", "crowded", "contender", "epochs", "lr", "seeds", *COLUMNS,
+            "s/epoch", "MB", "M parameters"]  # fmt: skip
+
+
+def read(folders: Sequence[Path]) -> list[dict[str, Any]]:
+    """What rows left behind."""
+    return [json.loads((folder / "row.json").read_text()) for folder in folders]
+
+
+def lines(rows: Sequence[dict[str, Any]]) -> list[list[str]]:
+    """A line for each contender, way of training and test set, those that can be compared beside each other."""
+    groups: dict[tuple[Any, ...], list[dict[str, Any]]] = defaultdict(list)
+    for row in rows:
+        given = row["settings"]
+        for test in row["tests"]:
+            groups[given["task"], test, given["epochs"], given["side"], given["contender"], given["lr"]].append(row)
+    order = {key: place for place, key in enumerate(dict.fromkeys((key[0], key[1], key[2]) for key in groups))}
+    return [
+        _line(key, same)
+        for key, same in sorted(groups.items(), key=lambda item: order[item[0][0], item[0][1], item[0][2]])
+    ]
+
+
+def _line(key: tuple[Any, ...], same: Sequence[dict[str, Any]]) -> list[str]:
+    task, test, epochs, _, name, lr = key
+    figures = [row["tests"][test] for row in same]
+    seconds = statistics.median(value for row in same for value in row["seconds"])
+    return [
+        task, test, str(figures[0]["images"]), str(figures[0]["instances"]), str(figures[0]["crowded"]), name,
+        str(epochs), f"{lr:g}", str(len(same)), *(_spread([100 * one[figure] for one in figures])
+                                                 for figure in COLUMNS.values()),
+        f"{seconds:.0f}", f"{max(row['memory_mb'] for row in same):.0f}", f"{same[0]['parameters'] / 1e6:.1f}",
+    ]  # fmt: skip
+
+
+def _spread(values: Sequence[float]) -> str:
+    """The mean, and how far seeds lie from each other."""
+    if values[0] != values[0]:
+        return "–"
+    mean = f"{statistics.mean(values):.1f}"
+    return mean if len(values) == 1 else f"{mean} ({min(values):.1f}–{max(values):.1f})"
+
+
+def markdown(found: Sequence[Sequence[str]]) -> str:
+    """As a document wants it."""
+    head = [f"| {' | '.join(HEADINGS)} |", "|" + "---|" * len(HEADINGS)]
+    return "\n".join(head + [f"| {' | '.join(line)} |" for line in found])
+
+
+def print_table(folders: Sequence[Path], *, as_markdown: bool = False) -> None:
+    """Show all rows."""
+    found = lines(read(folders))
+    if as_markdown:
+        print(markdown(found))
+        return
+    table = Table(*HEADINGS)
+    for line in found:
+        table.add_row(*line)
+    Console(width=220).print(table)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folders", type=Path, nargs="+")
+    parser.add_argument("--markdown", action="store_true")
+    given = parser.parse_args()
+    print_table([one for one in given.folders if (one / "row.json").is_file()], as_markdown=given.markdown)
