@@ -37,6 +37,11 @@ class SeparableConvBlock(nn.Module):
         return self.relu(self.norm(self.pointwise(self.depthwise(x))))
 
 
+def group_norm(channels: int) -> nn.GroupNorm:
+    """Up to 32 groups of at least two channels: on a map of one cell, a single value would have no deviation."""
+    return nn.GroupNorm(min(32, channels // 2), channels)
+
+
 def set_norm(module: nn.Module, norm: Norm) -> None:
     """Make a freshly built backbone use the norm that was asked for.
 
