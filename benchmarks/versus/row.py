@@ -53,6 +53,7 @@ def options() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--tests", nargs="*", help="score these sets only")
+    parser.add_argument("--pictures", type=int, help="of each set only so many, to see that everything works")
     return parser.parse_args()
 
 
@@ -182,7 +183,7 @@ def main() -> None:
     given = options()
     torch.set_num_threads(given.threads)
     given.folder.mkdir(parents=True, exist_ok=True)
-    task = open_task(given.task, given.data, given.side)
+    task = open_task(given.task, given.data, given.side, pictures=given.pictures)
     training = Training(given, task)
     training.resume()
     training.run()

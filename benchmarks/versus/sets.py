@@ -116,7 +116,14 @@ def _coco(folder: Path, name: str, split: str) -> Evaluable:
     return load_coco(folder / "annotations" / f"{name}.json", folder / split, on_error="skip")
 
 
-def open_task(name: str, data: Path, side: int, *, train: bool = True) -> Task:
+def _first(source: Evaluable, pictures: int | None) -> Evaluable:
+    if pictures is None:
+        return source
+    samples = [source[index] for index in range(min(pictures, len(source)))]
+    return Held(samples, source.class_names, source.category_ids)
+
+
+def open_task(name: str, data: Path, side: int, *, train: bool = True, pictures: int | None = None) -> Task:
     """A task by its name: cats, nuclei, person or gems.
 
     Args:
@@ -124,18 +131,23 @@ def open_task(name: str, data: Path, side: int, *, train: bool = True) -> Task:
         data: The folder with ``cats``, ``coco`` and ``nuclei``.
         side: Short side of the pictures onto which objects are pasted.
         train: Whether the training set is needed.
+        pictures: Keep only the first ones of each set: to see that everything works.
     """
     if name == "gems":
-        learned = [stones(160, overlap, seed=1) for overlap in LEVELS.values()] if train else []
-        samples = [sample for held in learned for sample in held.samples]
-        tests: dict[str, Evaluable] = {level: stones(100, overlap, seed=2) for level, overlap in LEVELS.items()}
+        drawn = [stones(pictures or 160, overlap, seed=1) for overlap in LEVELS.values()] if train else []
+        samples = [sample for held in drawn for sample in held.samples]
+        tests: dict[str, Evaluable] = {
+            level: stones(pictures or 100, overlap, seed=2) for level, overlap in LEVELS.items()
+        }
         return Task(name, Held(samples, ("stone",), (1,)), tests, 100)
     folder, stem, objects = {
         "cats": (data / "cats", "instances", 100),
         "nuclei": (data / "nuclei", "instances", 400),
         "person": (data / "coco", "person", 100),
     }[name]
-    val = _coco(folder, f"{stem}_val", "val")
-    occluded = _coco(folder, f"{stem}_occluded_val", "val")
+    learned, val, occluded = (
+        _first(_coco(folder, f"{stem}_{part}", part.rpartition("_")[2]), pictures)
+        for part in ("train", "val", "occluded_val")
+    )
     tests = {"val": val, "occluded": occluded} | ({} if name == "nuclei" else {"pasted": pasted(val, side)})
-    return Task(name, _coco(folder, f"{stem}_train", "train"), tests, objects)
+    return Task(name, learned, tests, objects)

@@ -30,7 +30,10 @@ def trained(folder: Path) -> Training:
     """A row as it was after its last epoch."""
     settings = json.loads((folder / "row.json").read_text())["settings"]
     settings |= {"folder": folder, "data": Path(settings["data"])}
-    training = Training(SimpleNamespace(**settings), open_task(settings["task"], settings["data"], settings["side"]))  # type: ignore[arg-type]
+    training = Training(
+        SimpleNamespace(**settings),
+        open_task(settings["task"], settings["data"], settings["side"], pictures=settings.get("pictures")),
+    )  # type: ignore[arg-type]
     training.resume()
     return training
 

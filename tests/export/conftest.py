@@ -25,10 +25,10 @@ def other(tmp_path_factory: pytest.TempPathFactory) -> Exported:
 
 @pytest.fixture(scope="session")
 def timm(tmp_path_factory: pytest.TempPathFactory) -> Exported:
-    """Another backbone, and the light head."""
+    """Another backbone, the light head, and all that the plus presets have."""
     return export_small(
         tmp_path_factory.mktemp("timm"), backbone="timm:resnet10t", mask_iou_head="light",
-        attention_fusion="concatenate",
+        attention_fusion="concatenate", mask_stride=4, mask_norm=True, mask_neighbours=True,
     )  # fmt: skip
 
 

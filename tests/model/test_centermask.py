@@ -209,6 +209,19 @@ def test_training_mode_can_be_chained() -> None:
     assert not model.training
 
 
+def test_masks_that_see_stride_4_change_no_box() -> None:
+    finer, plain = small_model(mask_stride=4), small_model()
+    plain.load_state_dict({key: value for key, value in finer.state_dict().items() if key != "pyramid.p2.weight"
+                           and key != "pyramid.p2.bias"})  # fmt: skip
+    features = finer.features(small_batch())
+    assert [level.shape[3] for level in features.masks] == [48, 24, 12]
+    assert [level.shape[3] for level in features.detection] == [24, 12, 6, 3, 2]
+    for ours, theirs in zip(finer(small_batch()), plain(small_batch()), strict=True):
+        assert len(ours.boxes)
+        assert torch.equal(ours.boxes, theirs.boxes)
+        assert not torch.equal(ours.masks, theirs.masks)
+
+
 def test_frozen_norms_stay_in_evaluation_mode_and_learn_nothing() -> None:
     model = small_model().train()
     before = statistics(model)

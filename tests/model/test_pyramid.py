@@ -109,3 +109,30 @@ def test_in_half_precision_the_gradient_over_a_single_column_is_a_number() -> No
             gradients.append(torch.cat([conv.weight.grad.flatten() for conv in (pyramid.p6, pyramid.p7)]))
         half, full = gradients
         torch.testing.assert_close(half, full, rtol=0.1, atol=0.05 * float(full.abs().max()))
+
+
+# P2
+
+
+def test_p2_is_c2_through_a_1_by_1_convolution_plus_what_p3_is_made_of() -> None:
+    c2, c3, c4, c5 = (torch.full((1, 1, 32 >> i, 32 >> i), float(10**i)) for i in range(4))
+    pyramid = FeaturePyramid((1, 1, 1, 1), 1)
+    for conv in pyramid.modules():
+        if isinstance(conv, nn.Conv2d):
+            middle = conv.kernel_size[0] // 2
+            nn.init.zeros_(conv.weight)
+            conv.weight.data[0, 0, middle, middle] = 1.0
+    nn.init.zeros_(pyramid.outputs[0].weight)  # of P3: what P2 gets comes from before it
+    p2, p3, *coarser = pyramid([c2, c3, c4, c5])
+    assert p2.shape == (1, 1, 32, 32)
+    assert (p2 == 1111).all()
+    assert not p3.any()
+    assert [int(level[0, 0, 0, 0]) for level in coarser] == [1100, 1000, 1000, 1000]
+
+
+def test_with_p2_all_other_levels_are_as_without_it() -> None:
+    with_p2, plain = FeaturePyramid((2, 3, 4, 5), 6), FeaturePyramid((3, 4, 5), 6)
+    plain.load_state_dict({key: value for key, value in with_p2.state_dict().items() if not key.startswith("p2.")})
+    c = features()
+    finer = [torch.randn(1, 2, 32, 64), *c]
+    assert all(torch.equal(one, other) for one, other in zip(with_p2(finer)[1:], plain(c), strict=True))

@@ -54,6 +54,17 @@ def test_with_five_levels_the_rule_starts_at_p7(share: float, level: int) -> Non
     assert assign_levels(box, torch.tensor([[600, 1000]]), "ratio", levels=5).tolist() == [level]
 
 
+@pytest.mark.parametrize(("share", "level"), [(0.6, 2), (0.3, 1), (0.2, 0), (0.01, 0)])
+def test_from_p2_on_the_rule_puts_all_below_a_quarter_of_the_picture_on_p2(share: float, level: int) -> None:
+    box = rois([square_of_area(share * 1000 * 600)])
+    assert assign_levels(box, torch.tensor([[600, 1000]]), "ratio", levels=3, finest=2).tolist() == [level]
+
+
+def test_from_p2_on_the_area_rule_keeps_its_places() -> None:
+    boxes = rois([[0.0, 0.0, side, side] for side in (20.0, 111.0, 112.0, 223.0, 224.0, 900.0)])
+    assert assign_levels(boxes, torch.tensor([[999, 999]]), "area", levels=3, finest=2).tolist() == [0, 0, 1, 1, 2, 2]
+
+
 @pytest.mark.parametrize("rule", ["ratio", "area"])
 def test_a_single_level_takes_every_box(rule: str) -> None:
     boxes = rois([square_of_area(area) for area in (1.0, 1e3, 1e5, 1e7)])

@@ -43,3 +43,13 @@ def test_an_unknown_set_of_weights_is_refused() -> None:
 def test_a_model_without_the_three_strides_is_refused() -> None:
     with pytest.raises(UserError, match=r"strides \[16, 16, 16\].*\[8, 16, 32\]"):
         TimmBackbone("vit_tiny_patch16_224")
+
+
+def test_features_of_stride_4_stand_before_the_others_and_change_none_of_them() -> None:
+    finer, plain = TimmBackbone("mobilenetv2_100", finest=4).eval(), TimmBackbone("mobilenetv2_100").eval()
+    plain.load_state_dict(finer.state_dict())  # the layers are the same: one file of weights serves both
+    pixels = torch.rand(1, 3, 64, 96)
+    c2, *others = finer(pixels)
+    assert finer.channels == (24, 32, 96, 320)
+    assert c2.shape == (1, 24, 16, 24)
+    assert all(torch.equal(one, other) for one, other in zip(others, plain(pixels), strict=True))

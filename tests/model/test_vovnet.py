@@ -172,3 +172,11 @@ def test_offsets_are_learnt() -> None:
     block = fresh_deformable()
     block(torch.randn(1, 8, 6, 6)).square().sum().backward()
     assert block.offset.weight.grad.abs().sum() > 0
+
+
+def test_features_of_stride_4_stand_before_the_others() -> None:
+    network = VoVNet(TINY, finest=4).eval()
+    c2, c3, *_ = network(torch.rand(2, 3, 64, 96))
+    assert c2.shape == (2, network.channels[0], 16, 24)
+    assert c3.shape == (2, 10, 8, 12)
+    assert network.channels == TINY.outs
