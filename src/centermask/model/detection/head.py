@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from centermask.model.layers import group_norm, init_normal
+from centermask.model.layers import groups_of, init_normal
 from centermask.structures import DensePredictions
 
 PRIOR = 0.01
@@ -48,5 +48,9 @@ class DetectionHead(nn.Module):
 def _tower(channels: int, convs: int) -> nn.Sequential:
     layers: list[nn.Module] = []
     for _ in range(convs):
-        layers += [nn.Conv2d(channels, channels, 3, padding=1), group_norm(channels), nn.ReLU(inplace=True)]
+        layers += [
+            nn.Conv2d(channels, channels, 3, padding=1),
+            nn.GroupNorm(groups_of(channels), channels),
+            nn.ReLU(inplace=True),
+        ]
     return nn.Sequential(*layers)

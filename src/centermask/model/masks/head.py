@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from centermask.config import AttentionFusion
-from centermask.model.layers import group_norm, init_he, init_normal
+from centermask.model.layers import RoIGroupNorm, groups_of, init_he, init_normal
 
 
 class SpatialAttention(nn.Module):
@@ -76,7 +76,7 @@ class MaskHead(nn.Module):
         self.fusion = fusion
         layers: list[nn.Module] = []
         for _ in range(convs):
-            norms = [group_norm(channels)] if norm else []
+            norms = [RoIGroupNorm(groups_of(channels), channels)] if norm else []
             layers += [nn.Conv2d(channels, channels, 3, padding=1), *norms, nn.ReLU(inplace=True)]
         self.convs = nn.Sequential(*layers)
         self.neighbours = NeighbourBranch(channels) if neighbours else None
