@@ -1,5 +1,6 @@
 """Score, select, suppress: dense predictions to detections."""
 
+import math
 from collections import defaultdict
 
 import pytest
@@ -14,6 +15,8 @@ from centermask.structures import DensePredictions, Detections, Locations
 ALL = Decoding(class_threshold=0.05, candidates_per_level=1000, nms_iou=1.0, max_detections=10_000)
 """Suppresses nothing: no IoU is greater than 1."""
 USUAL = Decoding(class_threshold=0.05, candidates_per_level=1000, nms_iou=0.6, max_detections=50)
+
+DECAYING = USUAL._replace(nms_iou=0.8, nms_decay=1.5)
 
 
 def at(*points: tuple[float, float], stride: float = 1.0) -> Locations:
@@ -94,6 +97,26 @@ def test_an_overlap_up_to_the_limit_is_left_alone() -> None:
     assert len(decoded_boxes(boxes, [[0.5], [0.6]], USUAL._replace(nms_iou=0.49)).boxes) == 1
 
 
+def test_a_box_beside_a_better_one_stays_with_a_lower_score() -> None:
+    # IoU 60 / 100 = 0.6: the score falls by exp(-1.5 · 0.36).
+    found = decoded_boxes([[0.0, 0, 10, 10], [0, 0, 10, 6]], [[0.81], [0.64]], DECAYING)
+    assert found.scores.tolist() == pytest.approx([0.9, 0.8 * math.exp(-1.5 * 0.36)])
+    assert found.boxes.tolist() == [[0, 0, 10, 10], [0, 0, 10, 6]]
+
+
+def test_a_second_box_of_an_object_gives_its_place_to_another_object() -> None:
+    boxes = [[0.0, 0, 10, 10], [0, 0, 10, 7], [50, 50, 60, 60]]
+    two = DECAYING._replace(max_detections=2)
+    assert decoded_boxes(boxes, [[0.81], [0.64], [0.49]], two).boxes.tolist() == [boxes[0], boxes[2]]
+    assert decoded_boxes(boxes, [[0.81], [0.64], [0.49]], two._replace(nms_decay=0.0)).boxes.tolist() == boxes[:2]
+
+
+def test_a_box_whose_score_falls_below_the_threshold_is_left_out() -> None:
+    predicted = predictions(torch.tensor([[0.81], [0.64]]), torch.tensor([[5.0, 5, 5, 5], [5, 5, 5, 4]]))
+    assert len(decode_boxes(predicted, at((5.0, 5.0), (5.0, 5.0)), DECAYING, 0.75).boxes) == 1
+    assert len(decode_boxes(predicted, at((5.0, 5.0), (5.0, 5.0)), DECAYING._replace(nms_iou=1.0), 0.1).boxes) == 2
+
+
 def test_boxes_of_different_classes_do_not_suppress_each_other() -> None:
     found = decoded_boxes([[0.0, 0, 10, 10], [0.0, 0, 10, 10]], [[0.9, 0.01], [0.01, 0.8]])
     assert found.labels.tolist() == [0, 1]
@@ -125,9 +148,10 @@ def test_an_image_may_be_empty_beside_a_full_one() -> None:
     assert len(full.boxes) > 0
 
 
-def test_no_image_has_no_list() -> None:
+@pytest.mark.parametrize("decoding", [USUAL, DECAYING])
+def test_no_image_has_no_list(decoding: Decoding) -> None:
     predicted, locations = noisy(images=0)
-    assert decode_each(predicted, locations, USUAL) == []
+    assert decode_each(predicted, locations, decoding) == []
 
 
 def slowly_selected(predicted: DensePredictions, locations: Locations, decoding: Decoding) -> list[set]:
@@ -156,11 +180,12 @@ def test_the_best_of_each_level_of_each_image_are_candidates(count: int) -> None
     assert found == slowly_selected(predicted, locations, decoding)
 
 
-def test_a_batch_equals_its_images_one_by_one() -> None:
+@pytest.mark.parametrize("decoding", [USUAL, DECAYING])
+def test_a_batch_equals_its_images_one_by_one(decoding: Decoding) -> None:
     predicted, locations = noisy(images=3)
-    together = decode_each(predicted, locations, USUAL)
+    together = decode_each(predicted, locations, decoding)
     for image, found in enumerate(together):
-        alone = decode_each(DensePredictions(*(x[image : image + 1] for x in predicted)), locations, USUAL)[0]
+        alone = decode_each(DensePredictions(*(x[image : image + 1] for x in predicted)), locations, decoding)[0]
         assert len(found.boxes) > 0
         assert all(torch.equal(one, other) for one, other in zip(found[:4], alone[:4], strict=True))
         assert found.images.unique().tolist() == [image]
@@ -190,10 +215,11 @@ def test_detections_are_float32_in_mixed_precision() -> None:
     assert found.boxes.dtype == found.scores.dtype == torch.float32
 
 
+@pytest.mark.parametrize("decay", [0.0, 1.5])
 @pytest.mark.parametrize("threshold", [0.1, 0.4, 2.0])
-def test_a_threshold_leaves_out_the_lowest_and_changes_no_other(threshold: float) -> None:
+def test_a_threshold_leaves_out_the_lowest_and_changes_no_other(threshold: float, decay: float) -> None:
     predicted, locations = noisy(images=3)
-    decoding = USUAL._replace(candidates_per_level=20, max_detections=30)
+    decoding = USUAL._replace(candidates_per_level=20, max_detections=30, nms_decay=decay)
     everything = decode_boxes(predicted, locations, decoding)
     kept = everything.scores >= threshold
     found = decode_boxes(predicted, locations, decoding, threshold)
@@ -216,12 +242,13 @@ def test_boxes_of_many_classes_and_images_are_suppressed_as_if_alone() -> None:
     assert sorted(kept) == sorted(exact)
 
 
+@pytest.mark.parametrize("decoding", [USUAL, DECAYING])
 @pytest.mark.parametrize("side", [1e7, float("inf"), float("nan")])
-def test_a_box_beyond_all_bounds_does_not_disturb_another_image(side: float) -> None:
+def test_a_box_beyond_all_bounds_does_not_disturb_another_image(side: float, decoding: Decoding) -> None:
     predicted, locations = noisy(images=2)
-    alone = decode_each(predicted, locations, USUAL)[1]
+    alone = decode_each(predicted, locations, decoding)[1]
     predicted.ltrb[0, 0] = side
     predicted.class_logits[0, 0] = 9.0
-    beside = decode_each(predicted, locations, USUAL)[1]
+    beside = decode_each(predicted, locations, decoding)[1]
     assert len(alone.boxes) > 0
     assert all(torch.equal(one, other) for one, other in zip(alone, beside, strict=True))

@@ -14,6 +14,7 @@ from torchvision.ops import nms
 
 from centermask.model.detection import ltrb as distances
 from centermask.model.detection.locations import STRIDES
+from centermask.model.detection.suppress import decay_factors
 from centermask.structures import DensePredictions, Detections, Locations
 
 
@@ -24,6 +25,12 @@ class Decoding(NamedTuple):
     candidates_per_level: int
     nms_iou: float
     max_detections: int
+    nms_decay: float = 0.0
+
+    @property
+    def pool(self) -> int:
+        """Boxes of an image that go on from the hard suppression: where scores still fall, more than are kept."""
+        return 2 * self.max_detections if self.nms_decay else self.max_detections
 
 
 class Candidates(NamedTuple):
@@ -46,8 +53,9 @@ def decode_boxes(
 ) -> Detections:
     """Detections of all images. Boxes are not clipped: the mask branch sees the whole predicted box.
 
-    The score is the square root of class probability × centerness. Boxes below ``score_threshold`` are left out at
-    once: they could only suppress boxes with a still lower score.
+    The score is the square root of class probability × centerness; with ``nms_decay``, times what the box keeps of it
+    beside better ones. Boxes below ``score_threshold`` are left out at once: they could only suppress boxes with a
+    still lower score.
     """
     images, _, classes = predicted.class_logits.shape
     found = _candidates(predicted, decoding.class_threshold, score_threshold)
@@ -57,10 +65,12 @@ def decode_boxes(
     ltrb = predicted.ltrb[found.images, found.locations].float() * locations.strides[found.locations, None]
     boxes = distances.decode(locations.points[found.locations], ltrb)
     reach = locations.points.max() + locations.strides.max()
-    kept = nms(_apart(boxes, reach, found.images, found.labels, classes), found.quality, decoding.nms_iou)
-    kept = kept[first_of_each(found.images[kept], images, decoding.max_detections)]
+    near = torch.minimum(torch.maximum(boxes, -2 * reach), 3 * reach)
+    kept = nms(_apart(near, reach, found.images, found.labels, classes), found.quality, decoding.nms_iou)
+    kept = kept[first_of_each(found.images[kept], images, decoding.pool)]
     found = found.take(kept)
-    return Detections(boxes[kept], found.quality.sqrt(), found.labels, found.locations, found.images)
+    detections = Detections(boxes[kept], found.quality.sqrt(), found.labels, found.locations, found.images)
+    return _decay(detections, near[kept], images, decoding, score_threshold) if decoding.nms_decay else detections
 
 
 def _candidates(predicted: DensePredictions, class_threshold: float, score_threshold: float | Tensor) -> Candidates:
@@ -69,6 +79,31 @@ def _candidates(predicted: DensePredictions, class_threshold: float, score_thres
     centerness = predicted.centerness_logits.float()[images, locations].sigmoid()
     found = Candidates(images, locations, labels, probabilities[images, locations, labels] * centerness)
     return found.take((found.quality.sqrt() >= score_threshold).nonzero().squeeze(1))
+
+
+def _decay(
+    found: Detections,
+    near: Float[Tensor, "detections 4"],
+    images: int,
+    decoding: Decoding,
+    score_threshold: float | Tensor,
+) -> Detections:
+    """Lower the scores of boxes beside better ones, and choose again; ``near`` are the boxes, cut.
+
+    The boxes of an image stand in a row of a table, so that memory grows with the number of images, not its square.
+    """
+    counts = (found.images[:, None] == torch.arange(images, device=near.device)).sum(dim=0)
+    starts = counts.cumsum(dim=0) - counts
+    places = found.images * decoding.pool + torch.arange(near.shape[0], device=near.device) - starts[found.images]
+    boxes = near.new_zeros(images * decoding.pool, 4).index_copy(0, places, near)
+    labels = found.labels.new_zeros(images * decoding.pool).index_copy(0, places, found.labels)
+    table = (images, decoding.pool)
+    factors = decay_factors(boxes.unflatten(0, table), labels.unflatten(0, table), decoding.nms_decay)
+    found = found._replace(scores=found.scores * factors.flatten()[places])
+    best = found.scores.argsort(descending=True, stable=True)
+    best = best[found.scores[best] >= score_threshold]
+    chosen = best[first_of_each(found.images[best], images, decoding.max_detections)]
+    return Detections(*(field[chosen] for field in found))
 
 
 def first_of_each(groups: Int64[Tensor, " n"], count: int, limit: int) -> Int64[Tensor, " kept"]:
@@ -97,10 +132,9 @@ def _apart(
 
     Each class has its field on a board as wide as high, and boards of images stand below each other: in one long row
     the coordinates would grow so large that float32 loses the boxes' fractions. For the same reason, and so that no box
-    of one image disturbs another image, boxes are cut two pictures (``reach``) beyond the picture.
+    of one image disturbs another image, boxes come cut two pictures (``reach``) beyond the picture.
     """
     side = math.ceil(math.sqrt(classes))
-    boxes = torch.minimum(torch.maximum(boxes, -2 * reach), 3 * reach)
     field = 6 * reach
     columns, rows = labels % side, images * side + labels // side
     offsets = torch.stack([columns, rows, columns, rows], dim=1).to(boxes) * field
