@@ -13,7 +13,7 @@ from centermask import build, preset
 from centermask.checkpoint import load_backbone
 from centermask.config import ModelConfig
 from centermask.model.objective import Objective
-from centermask.model.presets import IMAGENET_MEAN, IMAGENET_STD
+from centermask.model.presets import IMAGENET_MEAN, IMAGENET_STD, PLUS
 from centermask.structures import GroundTruth, ImageBatch, RoIInstances
 
 
@@ -45,8 +45,9 @@ def contender(name: str, class_names: Sequence[str], side: int, objects: int, ba
     """Build a contender.
 
     Args:
-        name: ``mask-rcnn``, ``fcos+masks``, ``faithful``, or a preset; ours with ``KEY=VALUE`` after a plus sign each
-            where they differ from the preset, as ``faithful+attention_fusion=none``.
+        name: ``mask-rcnn``, ``fcos+masks``, ``faithful`` (Lite with MobileNetV2), ``plus`` (the same with what the plus
+            presets have), or a preset; ours with ``KEY=VALUE`` after a plus sign each where they differ from that, as
+            ``faithful+attention_fusion=none``.
         class_names: What to find.
         side: Short side of the pictures.
         objects: How many to find in a picture.
@@ -54,7 +55,7 @@ def contender(name: str, class_names: Sequence[str], side: int, objects: int, ba
     """
     name, *changes = name.split("+") if not name.startswith("fcos") else [name]
     base = replace(
-        preset("centermask-lite-mv2" if name in ("faithful", "mask-rcnn", "fcos+masks") else name, tuple(class_names)),
+        preset("centermask-lite-mv2" if name in ("faithful", "plus", "mask-rcnn", "fcos+masks") else name, tuple(class_names)),
         pixel_mean=IMAGENET_MEAN, pixel_std=IMAGENET_STD, test_short_side=side, test_long_side=2 * side,
         max_detections=objects,
     )  # fmt: skip
@@ -63,7 +64,8 @@ def contender(name: str, class_names: Sequence[str], side: int, objects: int, ba
             return MaskRcnn(base, backbone)
         case "fcos+masks":
             return FcosWithMasks(base, backbone)
-    return Ours(ModelConfig.from_dict(base.to_dict() | dict(map(_change, changes))), backbone)
+    values = base.to_dict() | (PLUS | {"max_detections": objects} if name == "plus" else {})
+    return Ours(ModelConfig.from_dict(values | dict(map(_change, changes))), backbone)
 
 
 def _change(text: str) -> tuple[str, Any]:

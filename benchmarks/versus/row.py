@@ -53,6 +53,9 @@ def options() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--tests", nargs="*", help="score these sets only")
+    parser.add_argument(
+        "--weights", type=Path, help="score the weights of this row, chosen otherwise; nothing is learned"
+    )
     parser.add_argument("--pictures", type=int, help="of each set only so many, to see that everything works")
     return parser.parse_args()
 
@@ -124,7 +127,7 @@ class Training:
 
     def resume(self) -> None:
         """Go on from what was saved, if anything was."""
-        path = self.given.folder / "state.pt"
+        path = (self.given.weights or self.given.folder) / "state.pt"
         if not path.is_file():
             return
         state = torch.load(path, weights_only=True)

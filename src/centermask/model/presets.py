@@ -37,6 +37,18 @@ _NANO = replace(
     pixel_std=IMAGENET_STD,
 )
 
+PLUS: dict[str, Any] = {
+    "mask_stride": 4,
+    "mask_norm": True,
+    "mask_iou_head": "light",
+    "class_agnostic_masks": True,
+    "nms_iou": 0.8,
+    "nms_decay": 1.5,
+    "max_detections": 100,
+    "train_rois": 64,
+}
+"""What the plus presets have otherwise than the published models; docs/results.md says what each is worth."""
+
 PRESETS: dict[str, ModelConfig] = {
     "centermask-v39": replace(_LARGE, backbone="vovnet39"),
     "centermask-v57": replace(_LARGE, backbone="vovnet57"),
@@ -51,6 +63,10 @@ PRESETS: dict[str, ModelConfig] = {
     "centermask-lite-v19-slim-dw": replace(_LITE, backbone="vovnet19-slim-dw"),
     "centermask-lite-mv2": replace(_LITE, backbone="timm:mobilenetv2_100"),
     "centermask-nano": _NANO,
+    "centermask-plus-nano": replace(_NANO, **PLUS),
+    "centermask-plus-small": replace(_LITE, backbone="vovnet19", **PLUS),
+    "centermask-plus-medium": replace(_LITE, backbone="vovnet39", **PLUS),
+    "centermask-plus-large": replace(_LARGE, backbone="vovnet57", **PLUS),
 }
 PRESETS = {name: replace(config, preset=name) for name, config in PRESETS.items()}
 
