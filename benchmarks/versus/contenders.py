@@ -17,6 +17,10 @@ from centermask.model.presets import IMAGENET_MEAN, IMAGENET_STD, PLUS
 from centermask.structures import GroundTruth, ImageBatch, RoIInstances
 
 
+NAMES = ("mask-rcnn", "fcos+masks", "faithful", "plus")
+"""Contenders that are no presets; all have the backbone, and ours the widths, of ``centermask-lite-mv2``."""
+
+
 class Ours(nn.Module):
     """A network of ours, with its objective."""
 
@@ -55,7 +59,7 @@ def contender(name: str, class_names: Sequence[str], side: int, objects: int, ba
     """
     name, *changes = name.split("+") if not name.startswith("fcos") else [name]
     base = replace(
-        preset("centermask-lite-mv2" if name in ("faithful", "plus", "mask-rcnn", "fcos+masks") else name, tuple(class_names)),
+        preset("centermask-lite-mv2" if name in NAMES else name, tuple(class_names)),
         pixel_mean=IMAGENET_MEAN, pixel_std=IMAGENET_STD, test_short_side=side, test_long_side=2 * side,
         max_detections=objects,
     )  # fmt: skip
