@@ -16,7 +16,6 @@ from centermask.model.objective import Objective
 from centermask.model.presets import IMAGENET_MEAN, IMAGENET_STD, PLUS
 from centermask.structures import GroundTruth, ImageBatch, RoIInstances
 
-
 NAMES = ("mask-rcnn", "fcos+masks", "faithful", "plus")
 """Contenders that are no presets; all have the backbone, and ours the widths, of ``centermask-lite-mv2``."""
 
