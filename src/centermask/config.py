@@ -12,6 +12,9 @@ Norm = Literal["frozen", "batch", "group"]
 AttentionFusion = Literal["multiply", "concatenate", "none"]
 MaskIoUHeadKind = Literal["full", "light", "none"]
 LevelRule = Literal["ratio", "area"]
+BoxQuality = Literal["centerness", "iou"]
+ClassLoss = Literal["focal", "quality"]
+Assignment = Literal["fcos", "atss", "task-aligned"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +50,12 @@ class ModelConfig:
     mask_levels: int = 3
     """How many pyramid levels feed the mask branch, from that one on."""
     level_rule: LevelRule = "ratio"
+    box_quality: BoxQuality = "centerness"
+    """What the centerness branch is trained to say: centerness as published, or the IoU of the predicted box."""
+    class_loss: ClassLoss = "focal"
+    """Classes are trained towards 1 at an object, or by the quality focal loss towards the IoU of the predicted box."""
+    assignment: Assignment = "fcos"
+    """Which locations learn an object: fixed ranges as published, ATSS, or those whose predictions fit it best."""
     class_names: tuple[str, ...] = ("object",)
     category_ids: tuple[int, ...] = ()
     """COCO's ids of the classes; 1 … C if empty."""

@@ -72,6 +72,7 @@ class DensePredictions(NamedTuple):
     ltrb: Float[Tensor, "images locations 4"]
     """Distances to the left, top, right and bottom side, in strides; never negative."""
     centerness_logits: Float[Tensor, "images locations"]
+    """Of centerness, or of the IoU that the box is expected to have, as the network was trained."""
 
 
 class DenseTargets(NamedTuple):
@@ -136,7 +137,7 @@ class MaskPredictions(NamedTuple):
 
 
 class DetectionLosses(NamedTuple):
-    """Focal, GIoU and centerness terms."""
+    """Class, box and quality terms."""
 
     classification: Float[Tensor, ""]
     box: Float[Tensor, ""]

@@ -13,7 +13,7 @@ from centermask.model.detection.targets import assign_targets
 from centermask.model.masks.losses import mask_losses
 from centermask.model.masks.targets import match_rois
 from centermask.model.normalisers import Share, share_over_processes
-from centermask.structures import DenseTargets, GroundTruth, ImageBatch, Losses
+from centermask.structures import DensePredictions, DenseTargets, GroundTruth, ImageBatch, Losses
 
 
 class Objective(nn.Module):
@@ -21,7 +21,7 @@ class Objective(nn.Module):
     only.
 
     Args:
-        model: The network that is trained.
+        model: The network that is trained; its configuration says by which assignment and losses.
         proposals: Detections of an image that the mask branch sees, beside the true boxes.
         rois: Regions of interest of an image that the mask branch is trained on, at most.
         share: What counts become before losses are divided by them; of all processes of a run together.
@@ -38,13 +38,16 @@ class Objective(nn.Module):
 
     def forward(self, batch: ImageBatch, truths: Sequence[GroundTruth]) -> Losses:
         """The five losses of a batch."""
-        model = self.model
+        model, config = self.model, self.model.config
         features = model.features(batch)
         locations = make_locations(features.detection)
         predicted = model.detection_head(features.detection)
-        targets = _concatenate([assign_targets(locations, truth) for truth in truths])
+        said = [_of_image(predicted, image) for image in range(len(truths))]
+        targets = _concatenate([
+            assign_targets(locations, truth, config.assignment, own) for truth, own in zip(truths, said, strict=True)
+        ])  # fmt: skip
         annotated = torch.stack([truth.annotated for truth in truths])
-        detection = detection_losses(predicted, targets, annotated, share=self.share)
+        detection = detection_losses(predicted, targets, annotated, self.share, config.box_quality, config.class_loss)
         detections = decode_boxes(predicted, locations, model.decoding._replace(max_detections=self.proposals))
         matched = match_rois(
             detections.of_each(len(truths)), truths, self.rois, others=model.mask_head.neighbours is not None
@@ -53,6 +56,10 @@ class Objective(nn.Module):
         if model.mask_iou_head is None:
             mask = mask._replace(mask_iou=torch.zeros_like(mask.mask))
         return Losses(*detection, *mask)
+
+
+def _of_image(predicted: DensePredictions, image: int) -> DensePredictions:
+    return DensePredictions(*(field[image : image + 1] for field in predicted))
 
 
 def _concatenate(targets: Sequence[DenseTargets]) -> DenseTargets:

@@ -1,4 +1,4 @@
-"""Focal, GIoU and centerness terms, normalised (spec 1.7). All in float32, whatever the network runs in."""
+"""Class, box and quality terms, normalised (spec 1.7). All in float32, whatever the network runs in."""
 
 import torch
 from jaxtyping import Bool, Float
@@ -6,6 +6,7 @@ from torch import Tensor
 from torch.nn import functional
 from torchvision.ops import sigmoid_focal_loss
 
+from centermask.config import BoxQuality, ClassLoss
 from centermask.model.normalisers import Share, own_share
 from centermask.structures import DensePredictions, DenseTargets, DetectionLosses
 
@@ -15,6 +16,8 @@ def detection_losses(
     targets: DenseTargets,
     annotated: Bool[Tensor, "images classes"],
     share: Share = own_share,
+    box_quality: BoxQuality = "centerness",
+    class_loss: ClassLoss = "focal",
 ) -> DetectionLosses:
     """The three terms of a batch.
 
@@ -24,30 +27,65 @@ def detection_losses(
         annotated: Which classes each image's data set annotates; the others get a classification loss only where an
             object of a known class is.
         share: Makes the normalisers those of all processes together.
+        box_quality: What the centerness branch is taught, and how objects' locations weigh in the box term: centerness
+            in both, or the IoU of the predicted box, and all alike. IoUs are no weights: those of a fresh network are
+            all but zero, and a bad box would be excused from learning. Nor is centerness then: it would take their
+            share from objects of a stride or two, whose few locations are seldom central.
+        class_loss: Focal, towards 1 for an object; or quality focal, towards the IoU of the predicted box.
     """
     classes = predicted.class_logits.shape[2]
     positive = targets.labels < classes
-    wanted = targets.centerness[positive]
+    central = targets.centerness[positive]
     positives = share(positive.sum().float(), 1.0)
-    weight_sum = share(wanted.sum(), 1e-6)
-    ltrb = predicted.ltrb.flatten(0, 1)[positive].float()
+    ltrb, true_ltrb = predicted.ltrb.flatten(0, 1)[positive].float(), targets.ltrb[positive]
+    overlaps = iou(ltrb.detach(), true_ltrb)
+    quality, weights = (central, central) if box_quality == "centerness" else (overlaps, torch.ones_like(central))
+    hot = _hot(predicted.class_logits, targets.labels)
+    if class_loss == "focal":
+        class_losses = sigmoid_focal_loss(predicted.class_logits.float(), hot, alpha=0.25, gamma=2)
+    else:
+        soft = hot * torch.zeros_like(targets.centerness).masked_scatter(positive, overlaps).view(*hot.shape[:2], 1)
+        class_losses = quality_focal_loss(predicted.class_logits.float(), soft)
     logits = predicted.centerness_logits.flatten()[positive].float()
     return DetectionLosses(
-        classification=_class_loss(predicted.class_logits, targets.labels, annotated) / positives,
-        box=(wanted * (1 - giou(ltrb, targets.ltrb[positive]))).sum() / weight_sum,
-        centerness=functional.binary_cross_entropy_with_logits(logits, wanted, reduction="sum") / positives,
+        classification=(class_losses * _taught(hot, annotated)).sum() / positives,
+        box=(weights * (1 - giou(ltrb, true_ltrb))).sum() / share(weights.sum(), 1e-6),
+        centerness=functional.binary_cross_entropy_with_logits(logits, quality, reduction="sum") / positives,
     )
 
 
-def _class_loss(
-    class_logits: Float[Tensor, "images locations classes"], labels: Tensor, annotated: Bool[Tensor, "images classes"]
-) -> Float[Tensor, ""]:
-    images, locations, classes = class_logits.shape
-    hot = functional.one_hot(labels, classes + 1)[:, :classes].reshape(images, locations, classes).float()
-    losses = sigmoid_focal_loss(class_logits.float(), hot, alpha=0.25, gamma=2)
-    # A class that a set does not annotate may stand anywhere in its pictures, but not where another object is known to.
-    taught = annotated[:, None, :] | (labels < classes).view(images, locations, 1)
-    return (losses * taught).sum()
+def _hot(
+    class_logits: Float[Tensor, "images locations classes"], labels: Tensor
+) -> Float[Tensor, "images locations classes"]:
+    """1 for the class of each location's object."""
+    classes = class_logits.shape[2]
+    return functional.one_hot(labels, classes + 1)[:, :classes].reshape(class_logits.shape).float()
+
+
+def _taught(hot: Float[Tensor, "images locations classes"], annotated: Bool[Tensor, "images classes"]) -> Tensor:
+    """A class that a set does not annotate may stand anywhere in its pictures, but not where another object is."""
+    return annotated[:, None, :] | hot.any(dim=2, keepdim=True)
+
+
+def quality_focal_loss(class_logits: Float[Tensor, "*n"], wanted: Float[Tensor, "*n"]) -> Float[Tensor, "*n"]:
+    """Cross-entropy towards a quality between 0 and 1, times the square of what is missing (GFL eq. 4, beta 2).
+
+    >>> quality_focal_loss(torch.zeros(2), torch.tensor([0.5, 1.0])).tolist()
+    [0.0, 0.1732867956161499]
+    """
+    missing = (wanted - class_logits.sigmoid()).square()
+    return missing * functional.binary_cross_entropy_with_logits(class_logits, wanted, reduction="none")
+
+
+def iou(predicted: Float[Tensor, "n 4"], wanted: Float[Tensor, "n 4"]) -> Float[Tensor, " n"]:
+    """Plain IoU of two boxes around one point, given as distances; 0 if one has no area.
+
+    >>> iou(torch.tensor([[1.0, 1.0, 1.0, 1.0]]), torch.tensor([[2.0, 2.0, 2.0, 2.0]])).tolist()
+    [0.25]
+    """
+    inner = _area(torch.minimum(predicted, wanted))
+    union = _area(predicted) + _area(wanted) - inner
+    return inner / union.clamp(min=torch.finfo(union.dtype).tiny)
 
 
 def giou(predicted: Float[Tensor, "n 4"], wanted: Float[Tensor, "n 4"]) -> Float[Tensor, " n"]:
@@ -56,8 +94,10 @@ def giou(predicted: Float[Tensor, "n 4"], wanted: Float[Tensor, "n 4"]) -> Float
     The published form adds 1 to intersection and union, which lifts the IoU of boxes of a few strides; kept, because
     the published weights were trained with it.
     """
-    inner = torch.minimum(predicted, wanted).unflatten(1, (2, 2)).sum(dim=1).prod(dim=1)
-    hull = torch.maximum(predicted, wanted).unflatten(1, (2, 2)).sum(dim=1).prod(dim=1)
-    areas = [box.unflatten(1, (2, 2)).sum(dim=1).prod(dim=1) for box in (predicted, wanted)]
-    union = areas[0] + areas[1] - inner
+    inner, hull = _area(torch.minimum(predicted, wanted)), _area(torch.maximum(predicted, wanted))
+    union = _area(predicted) + _area(wanted) - inner
     return (inner + 1) / (union + 1) - (hull - union) / hull.clamp(min=1e-6)
+
+
+def _area(ltrb: Float[Tensor, "n 4"]) -> Float[Tensor, " n"]:
+    return ltrb.unflatten(1, (2, 2)).sum(dim=1).prod(dim=1)
