@@ -40,31 +40,33 @@ def detection_losses(
     ltrb, true_ltrb = predicted.ltrb.flatten(0, 1)[positive].float(), targets.ltrb[positive]
     overlaps = iou(ltrb.detach(), true_ltrb)
     quality, weights = (central, central) if box_quality == "centerness" else (overlaps, torch.ones_like(central))
-    hot = _hot(predicted.class_logits, targets.labels)
-    if class_loss == "focal":
-        class_losses = sigmoid_focal_loss(predicted.class_logits.float(), hot, alpha=0.25, gamma=2)
-    else:
-        soft = hot * torch.zeros_like(targets.centerness).masked_scatter(positive, overlaps).view(*hot.shape[:2], 1)
-        class_losses = quality_focal_loss(predicted.class_logits.float(), soft)
+    fits = torch.zeros_like(targets.centerness).masked_scatter(positive, overlaps)
     logits = predicted.centerness_logits.flatten()[positive].float()
     return DetectionLosses(
-        classification=(class_losses * _taught(hot, annotated)).sum() / positives,
+        classification=_class_loss(predicted.class_logits, targets.labels, fits, annotated, class_loss) / positives,
         box=(weights * (1 - giou(ltrb, true_ltrb))).sum() / share(weights.sum(), 1e-6),
         centerness=functional.binary_cross_entropy_with_logits(logits, quality, reduction="sum") / positives,
     )
 
 
-def _hot(
-    class_logits: Float[Tensor, "images locations classes"], labels: Tensor
-) -> Float[Tensor, "images locations classes"]:
-    """1 for the class of each location's object."""
-    classes = class_logits.shape[2]
-    return functional.one_hot(labels, classes + 1)[:, :classes].reshape(class_logits.shape).float()
-
-
-def _taught(hot: Float[Tensor, "images locations classes"], annotated: Bool[Tensor, "images classes"]) -> Tensor:
-    """A class that a set does not annotate may stand anywhere in its pictures, but not where another object is."""
-    return annotated[:, None, :] | hot.any(dim=2, keepdim=True)
+def _class_loss(
+    class_logits: Float[Tensor, "images locations classes"],
+    labels: Tensor,
+    fits: Tensor,
+    annotated: Bool[Tensor, "images classes"],
+    kind: ClassLoss,
+) -> Float[Tensor, ""]:
+    """Summed; ``fits`` are the IoUs of all predicted boxes in one line."""
+    images, locations, classes = class_logits.shape
+    hot = functional.one_hot(labels, classes + 1)[:, :classes].reshape(images, locations, classes).float()
+    match kind:
+        case "focal":
+            losses = sigmoid_focal_loss(class_logits.float(), hot, alpha=0.25, gamma=2)
+        case "quality":
+            losses = quality_focal_loss(class_logits.float(), hot * fits.view(images, locations, 1))
+    # A class that a set does not annotate may stand anywhere in its pictures, but not where another object is known to.
+    taught = annotated[:, None, :] | (labels < classes).view(images, locations, 1)
+    return (losses * taught).sum()
 
 
 def quality_focal_loss(class_logits: Float[Tensor, "*n"], wanted: Float[Tensor, "*n"]) -> Float[Tensor, "*n"]:

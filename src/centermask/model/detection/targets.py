@@ -63,10 +63,11 @@ def _owners(
     if assignment == "fcos":
         return _highest(_rank_by_size(locations, truth.boxes, ltrb))
     strains = strain(locations, truth.boxes)
-    if assignment == "atss":
-        ranks = rank_by_atss(locations, truth.boxes, ltrb)
-    else:
-        ranks = rank_by_alignment(locations, truth, ltrb, strains, predicted)
+    match assignment:
+        case "atss":
+            ranks = rank_by_atss(locations, truth.boxes, ltrb)
+        case "task-aligned":
+            ranks = rank_by_alignment(locations, truth, ltrb, strains, predicted)
     return with_one_each(_highest(ranks), strains, ltrb, reach=locations.strides.min().item())
 
 
