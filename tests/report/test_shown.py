@@ -39,6 +39,13 @@ def test_objects_are_learned_on_the_level_of_their_size() -> None:
     assert levels_of(owners, locations().levels[positives], 3) == [0, 1, None]
 
 
+def test_objects_are_shown_where_the_run_learns_them() -> None:
+    # a rule that leaves none out takes a location beside the tiny one, or of a level whose location it does cover
+    owners, positives = assigned(locations(), truth(SMALL, LARGE, TINY), "atss")
+    assert levels_of(owners, locations().levels[positives], 3)[2] == 0
+    assert locations().points[positives[owners == 2]].tolist() == [[100, 4]]
+
+
 def test_no_object_is_learned_nowhere() -> None:
     owners, positives = assigned(locations(), truth())
     assert len(owners) == len(positives) == 0

@@ -16,6 +16,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
+from centermask.config import Assignment
 from centermask.files import write_whole
 from centermask.model.detection import ltrb as distances
 from centermask.model.detection.targets import assign_targets
@@ -51,9 +52,14 @@ class ShownPicture:
 
 
 def save_training_picture(
-    folder: Path, batch: ImageBatch, truths: Sequence[GroundTruth], class_names: Sequence[str], locations: Locations
+    folder: Path,
+    batch: ImageBatch,
+    truths: Sequence[GroundTruth],
+    class_names: Sequence[str],
+    locations: Locations,
+    assignment: Assignment = "fcos",
 ) -> None:
-    """Draw a training batch, as the network is shown it, into the store of a run's report.
+    """Draw a training batch, as the network is shown it before the first step, into the store of a run's report.
 
     Raises:
         UserError: the folder cannot be written.
@@ -66,7 +72,7 @@ def save_training_picture(
         size = Size(*(int(side) for side in batch.sizes[number]))
         pixels = batch.pixels[number, :, : size.height, : size.width].detach().cpu()
         image = np.ascontiguousarray(pixels.float().clamp(0, 255).round().byte().permute(1, 2, 0).numpy())
-        told.append(_save(store, number, image, truth, class_names, at))
+        told.append(_save(store, number, image, truth, class_names, at, assignment))
     write_whole(store / SHOWN, json.dumps([asdict(one) for one in told]).encode())
 
 
@@ -77,8 +83,9 @@ def _save(
     truth: GroundTruth,
     class_names: Sequence[str],
     locations: Locations,
+    assignment: Assignment,
 ) -> ShownPicture:
-    owners, positives = assigned(locations, truth)
+    owners, positives = assigned(locations, truth, assignment)
     levels = levels_of(owners, locations.levels[positives], len(truth.boxes))
     colours = [UNLEARNED_PLACE if level is None else min(level, len(LEVELS) - 1) for level in levels]
     view = whole(Size(*image.shape[:2]), LONG_SIDE)
@@ -112,10 +119,10 @@ def _draw(
 
 
 def assigned(
-    locations: Locations, truth: GroundTruth
+    locations: Locations, truth: GroundTruth, assignment: Assignment = "fcos"
 ) -> tuple[Int64[Tensor, " positives"], Int64[Tensor, " positives"]]:
     """For each location that learns an object: which object, and which location."""
-    targets = assign_targets(locations, truth)
+    targets = assign_targets(locations, truth, assignment)
     positives = (targets.labels < len(truth.annotated)).nonzero()[:, 0]
     if not len(positives):
         return positives, positives
@@ -125,7 +132,7 @@ def assigned(
 
 
 def _nearest(boxes: Float[Tensor, "boxes 4"], others: Float[Tensor, "others 4"]) -> Int64[Tensor, " boxes"]:
-    """Targets tell distances, not objects: the box that they lead to is the object's own but for rounding."""
+    """Targets tell distances, not objects: the box that they lead to is the object's own, or reaches just beyond it."""
     return torch.cdist(boxes.double(), others.double(), p=1).argmin(dim=1)
 
 

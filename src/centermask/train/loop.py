@@ -198,9 +198,11 @@ def _show_first_batch(run: Run, batch: Batch) -> None:
     with torch.no_grad():
         features = run.model.features(ImageBatch(images.pixels[:1], images.sizes[:1]).to(run.accelerator.device))
     run.model.train()
-    names, locations = run.model.config.class_names, make_locations(features.detection)
+    config, locations = run.model.config, make_locations(features.detection)
     there = [truth.to(run.accelerator.device) for truth in truths]
-    run.together.by_first(lambda: save_training_picture(run.folder.path, images, there, names, locations))
+    run.together.by_first(
+        lambda: save_training_picture(run.folder.path, images, there, config.class_names, locations, config.assignment)
+    )
 
 
 def _tell(run: Run, step: Step, log: RunLog, clock: _Clock) -> UserError | None:
