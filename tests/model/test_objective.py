@@ -22,6 +22,8 @@ VARIANTS = pytest.mark.parametrize(
         {"mask_iou_head": "light", "class_agnostic_masks": True},
         {"mask_iou_head": "none", "attention_fusion": "none"},
         {"attention_fusion": "concatenate", "level_rule": "area"},
+        {"assignment": "atss", "box_quality": "iou"},
+        {"assignment": "task-aligned", "class_loss": "quality"},
     ],
     ids=lambda changes: "-".join(str(value) for value in changes.values()) or "usual",
 )
@@ -142,3 +144,16 @@ def test_training_and_prediction_see_the_same_network() -> None:
     made = objective()
     with torch.no_grad():
         torch.testing.assert_close(values(made(small_batch(), TRUTHS)), values(made.eval()(small_batch(), TRUTHS)))
+
+
+@pytest.mark.parametrize("assignment", ["fcos", "atss", "task-aligned"])
+def test_a_few_steps_teach_two_pictures_whatever_the_assignment(assignment: str) -> None:
+    made = objective(assignment=assignment, box_quality="iou", class_loss="quality", mask_iou_head="none")
+    optimizer = torch.optim.AdamW([value for value in made.parameters() if value.requires_grad], lr=1e-3)
+    boxes = []
+    for _ in range(6):
+        losses = step(made, TRUTHS)
+        optimizer.step()
+        optimizer.zero_grad()
+        boxes.append(losses.box.item())
+    assert boxes[-1] < 0.9 * boxes[0]
