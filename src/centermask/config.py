@@ -69,7 +69,8 @@ class ModelConfig:
     """Of two boxes of a class with a greater IoU only the better one stays."""
     nms_decay: float = 0.0
     """How strongly a box that stays loses score by what it shares with a better one of its class; 0, as published, not
-    at all. About 1.5 goes with an ``nms_iou`` of 0.8, for objects in front of each other and fewer second boxes."""
+    at all. About 1.5 goes with an ``nms_iou`` of 0.75, for objects in front of each other and fewer second boxes. The
+    best ``score_threshold`` is then lower. Training draws its proposals in the same way."""
     max_detections: int = 50
     """Objects kept per picture."""
     train_proposals: int = 100

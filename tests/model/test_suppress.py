@@ -54,7 +54,7 @@ def test_what_lies_under_a_better_box_takes_less() -> None:
 
 
 def test_the_worst_loss_counts() -> None:
-    # Shares 1/4 with the first and 1/2 with the second, which are apart.
+    # Shares 1/5 with the first and 1/2 with the second, which are apart.
     boxes = [[0.0, 0, 10, 4], [0, 6, 10, 10], [0, 2, 10, 10]]
     ious = [20 / 100, 40 / 80]
     assert factors(boxes) == pytest.approx([1.0, 1.0, math.exp(-2 * max(ious) ** 2)])

@@ -42,7 +42,7 @@ PLUS: dict[str, Any] = {
     "mask_norm": True,
     "mask_iou_head": "light",
     "class_agnostic_masks": True,
-    "nms_iou": 0.8,
+    "nms_iou": 0.75,
     "nms_decay": 1.5,
     "max_detections": 100,
     "train_rois": 64,

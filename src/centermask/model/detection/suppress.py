@@ -12,9 +12,10 @@ def decay_factors(
 ) -> Float[Tensor, "images n"]:
     """The share of its score, in (0, 1], that each box keeps; boxes of an image stand best first.
 
-    Matrix NMS with a Gaussian (Wang et al., SOLOv2, 2020; ``strength`` is their sigma): a box loses the more, the more
-    it shares with a better one of its class, and the less, the more that one lies under a still better one, because it
-    is then hardly an object itself. The worst of these losses counts. A box without area neither loses nor takes.
+    Matrix NMS with a Gaussian (Wang et al., SOLOv2, 2020; ``strength`` is 1 / sigma there): a box loses the more, the
+    more it shares with a better one of its class, and the less, the more that one lies under a still better one,
+    because it is then hardly an object itself. The worst of these losses counts. A box without area neither loses nor
+    takes.
     """
     places = torch.arange(boxes.shape[1], device=boxes.device)
     rivals = (labels[:, :, None] == labels[:, None, :]) & (places[:, None] < places)  # [better, worse]
