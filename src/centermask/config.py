@@ -40,8 +40,6 @@ class ModelConfig:
     mask_convs: int = 4
     attention_fusion: AttentionFusion = "multiply"
     mask_iou_head: MaskIoUHeadKind = "full"
-    mask_norm: bool = False
-    """Group norms in the mask head: it then learns shapes within the first hundred steps."""
     mask_neighbours: bool = False
     """The mask head first says where other objects lie in the box, and makes the mask knowing it."""
     class_agnostic_masks: bool = False

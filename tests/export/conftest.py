@@ -28,7 +28,7 @@ def timm(tmp_path_factory: pytest.TempPathFactory) -> Exported:
     """Another backbone, the light head, and all that the plus presets have."""
     return export_small(
         tmp_path_factory.mktemp("timm"), backbone="timm:resnet10t", mask_iou_head="light",
-        attention_fusion="concatenate", mask_stride=4, mask_norm=True, mask_neighbours=True,
+        attention_fusion="concatenate", mask_stride=4, mask_neighbours=True,
         nms_iou=0.8, nms_decay=1.5,
     )  # fmt: skip
 

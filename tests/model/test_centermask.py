@@ -8,7 +8,7 @@ from centermask.config import ModelConfig
 from centermask.errors import UserError
 from centermask.model.centermask import CenterMask
 from centermask.model.layers import batch_norms
-from centermask.model.presets import PRESETS, build, preset
+from centermask.model.presets import PLUS, PRESETS, build, preset
 from centermask.structures import ImageBatch, RoIInstances
 from tests.model.small import SMALL, small_batch, small_model
 
@@ -73,6 +73,14 @@ def test_every_preset_can_be_built_for_other_classes(name: str) -> None:
     assert model.detection_head.class_logits.out_channels == 3
     assert model.mask_iou_head.predictor.out_features == 3
     assert model.mask_head.predictor.out_channels == (1 if config.class_agnostic_masks else 3)
+
+
+@pytest.mark.parametrize(("plus", "base"), [("plus-nano", "nano"), ("plus-small", "lite-v19"),
+                                            ("plus-medium", "lite-v39"), ("plus-large", "v57")])  # fmt: skip
+def test_a_plus_preset_is_a_faithful_one_with_what_pays(plus: str, base: str) -> None:
+    ours, theirs = (PRESETS[f"centermask-{name}"].to_dict() for name in (plus, base))
+    assert {key for key in ours if ours[key] != theirs[key]} - {"preset"} <= set(PLUS)
+    assert {key: ours[key] for key in PLUS} == PLUS
 
 
 def test_presets_know_the_classes_of_coco() -> None:

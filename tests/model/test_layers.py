@@ -8,7 +8,6 @@ from torch.nn import functional
 
 from centermask.model.layers import (
     ConvBlock,
-    RoIGroupNorm,
     SeparableConvBlock,
     batch_norms,
     init_he,
@@ -130,16 +129,3 @@ def test_a_layer_without_bias_is_initialised_too(init) -> None:
     before = conv.weight.clone()
     init(conv)
     assert not torch.equal(conv.weight, before)
-
-
-@pytest.mark.parametrize("channels", [8, 96, 128])
-def test_the_group_norm_of_rois_is_that_of_pytorch(channels: int) -> None:
-    ours = RoIGroupNorm(channels // 4, channels)
-    nn.init.normal_(ours.weight)
-    nn.init.normal_(ours.bias)
-    theirs = nn.GroupNorm(channels // 4, channels)
-    theirs.load_state_dict(ours.state_dict())
-    x = 3 * torch.randn(5, channels, 14, 14) + 2
-    torch.testing.assert_close(ours(x), theirs(x))
-    assert ours(x[:0]).shape == (0, channels, 14, 14)
-    assert ours(x.bfloat16()).dtype == torch.bfloat16

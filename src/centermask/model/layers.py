@@ -37,24 +37,6 @@ class SeparableConvBlock(nn.Module):
         return self.relu(self.norm(self.pointwise(self.depthwise(x))))
 
 
-def groups_of(channels: int) -> int:
-    """Groups of a norm: up to 32 of at least two channels. On a map of one cell, a single value has no deviation."""
-    return min(32, channels // 2)
-
-
-class RoIGroupNorm(nn.GroupNorm):
-    """A group norm that takes no RoI at all, too, when it is exported: PyTorch's becomes a reshape that then fails."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(R, channels, side, side) to the same; statistics in float32."""
-        groups = x.float().unflatten(1, (self.num_groups, self.num_channels // self.num_groups))
-        centred = groups - groups.mean(dim=(2, 3, 4), keepdim=True)
-        deviation = (centred.square().mean(dim=(2, 3, 4), keepdim=True) + self.eps).sqrt()
-        normal = (centred / deviation).flatten(1, 2)
-        scaled: Tensor = normal * self.weight[:, None, None] + self.bias[:, None, None]
-        return scaled.to(x.dtype)
-
-
 def set_norm(module: nn.Module, norm: Norm) -> None:
     """Make a freshly built backbone use the norm that was asked for.
 

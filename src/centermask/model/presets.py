@@ -39,13 +39,9 @@ _NANO = replace(
 
 PLUS: dict[str, Any] = {
     "mask_stride": 4,
-    "mask_norm": True,
-    "mask_iou_head": "light",
-    "class_agnostic_masks": True,
     "nms_iou": 0.75,
     "nms_decay": 1.5,
     "max_detections": 100,
-    "train_rois": 64,
 }
 """What the plus presets have otherwise than the published models; docs/results.md says what each is worth."""
 
@@ -110,7 +106,6 @@ def build(config: ModelConfig, *, pretrained: bool = False, backbone: nn.Module 
             1 if config.class_agnostic_masks else classes,
             config.mask_convs,
             config.attention_fusion,
-            norm=config.mask_norm,
             neighbours=config.mask_neighbours,
         ),
         mask_iou_head=_mask_iou_head(config),

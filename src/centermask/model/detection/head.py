@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from centermask.model.layers import groups_of, init_normal
+from centermask.model.layers import init_normal
 from centermask.structures import DensePredictions
 
 PRIOR = 0.01
@@ -48,9 +48,7 @@ class DetectionHead(nn.Module):
 def _tower(channels: int, convs: int) -> nn.Sequential:
     layers: list[nn.Module] = []
     for _ in range(convs):
-        layers += [
-            nn.Conv2d(channels, channels, 3, padding=1),
-            nn.GroupNorm(groups_of(channels), channels),
-            nn.ReLU(inplace=True),
-        ]
+        # At least two channels a group: on a level of one cell, a single value would have no deviation.
+        norm = nn.GroupNorm(min(32, channels // 2), channels)
+        layers += [nn.Conv2d(channels, channels, 3, padding=1), norm, nn.ReLU(inplace=True)]
     return nn.Sequential(*layers)

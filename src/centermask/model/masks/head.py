@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from centermask.config import AttentionFusion
-from centermask.model.layers import RoIGroupNorm, groups_of, init_he, init_normal
+from centermask.model.layers import init_he, init_normal
 
 
 class SpatialAttention(nn.Module):
@@ -58,7 +58,6 @@ class MaskHead(nn.Module):
         convs: 3×3 convolutions before the attention.
         fusion: How the attention joins: ``multiply`` as in the paper, ``concatenate`` the input and the attended
             features, or ``none``.
-        norm: Group norms after the 3×3 convolutions.
         neighbours: Say first where other objects lie in the box.
     """
 
@@ -69,16 +68,12 @@ class MaskHead(nn.Module):
         convs: int,
         fusion: AttentionFusion = "multiply",
         *,
-        norm: bool = False,
         neighbours: bool = False,
     ) -> None:
         super().__init__()
         self.fusion = fusion
-        layers: list[nn.Module] = []
-        for _ in range(convs):
-            norms = [RoIGroupNorm(groups_of(channels), channels)] if norm else []
-            layers += [nn.Conv2d(channels, channels, 3, padding=1), *norms, nn.ReLU(inplace=True)]
-        self.convs = nn.Sequential(*layers)
+        layers = [(nn.Conv2d(channels, channels, 3, padding=1), nn.ReLU(inplace=True)) for _ in range(convs)]
+        self.convs = nn.Sequential(*(layer for pair in layers for layer in pair))
         self.neighbours = NeighbourBranch(channels) if neighbours else None
         self.attention = nn.Identity() if fusion == "none" else SpatialAttention()
         fused = 2 * channels if fusion == "concatenate" else channels
