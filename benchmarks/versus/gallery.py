@@ -77,7 +77,8 @@ def main() -> None:
     given = parser.parse_args()
     rows = read(given.folders)
     settings = rows[0]["settings"]
-    task = open_task(settings["task"], given.data or Path(settings["data"]), settings["side"], train=False)
+    data, pictures = given.data or Path(settings["data"]), settings.get("pictures")
+    task = open_task(settings["task"], data, settings["side"], train=False, pictures=pictures)
     test, truth = task.tests[given.test], task.tests[given.test].truth()
     found = {
         row["settings"]["contender"]: json.loads((folder / f"{given.test}.json").read_text())

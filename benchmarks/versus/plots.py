@@ -91,7 +91,8 @@ def main() -> None:
     given = parser.parse_args()
     rows = read(given.folders)
     settings = rows[0]["settings"]
-    task = open_task(settings["task"], given.data or Path(settings["data"]), settings["side"], train=False)
+    data, pictures = given.data or Path(settings["data"]), settings.get("pictures")
+    task = open_task(settings["task"], data, settings["side"], train=False, pictures=pictures)
     folders = {row["settings"]["contender"]: folder for row, folder in zip(rows, given.folders, strict=True)}
     tests = {name: test for name, test in task.tests.items() if all(name in row["tests"] for row in rows)}
     most = max(100, task.objects)

@@ -40,7 +40,8 @@ def trained(folder: Path) -> Training:
 
 def predictions(runs: dict[str, Training], pictures: int, threshold: float) -> dict[str, float]:
     """Median seconds of a picture."""
-    task = open_task(runs[next(iter(runs))].given.task, runs[next(iter(runs))].given.data, 256, train=False)
+    said = next(iter(runs.values())).given
+    task = open_task(said.task, said.data, said.side, train=False, pictures=said.pictures)
     test = next(iter(task.tests.values()))
     predictors = {
         name: Predictor(one.average.module.eval(), score_threshold=threshold, max_detections=task.objects)
