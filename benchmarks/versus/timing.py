@@ -49,7 +49,7 @@ def predictions(runs: dict[str, Training], pictures: int, threshold: float) -> d
     }
     taken = defaultdict[str, list[float]](list)
     for index in range(pictures + 1):
-        image: Any = test[index].image
+        image: Any = test[index % len(test)].image
         for name, predictor in predictors.items():
             began = time.perf_counter()
             predictor(image)
