@@ -49,6 +49,7 @@ def options() -> argparse.Namespace:
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--side", type=int, default=256)
     parser.add_argument("--lr", type=float, default=4e-4, help="for a batch of 16; scaled to the batch")
+    parser.add_argument("--backbone-lr", type=float, default=1.0, help="share of the learning rate for the backbone")
     parser.add_argument("--copy-paste", type=float, default=0.0)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1)
@@ -74,13 +75,7 @@ class Training:
         self.pictures = TrainingSet([task.train], task.train.class_names, plan, given.seed, plain_from=plain)
         self.plan = BatchPlan(pictures=len(self.pictures), batch=given.batch, seed=given.seed)
         self.average: AveragedModel = averaged(self.network, 0.998)
-        trained = [value for value in self.network.parameters() if value.requires_grad]
-        self.optimizer = AdamW(
-            [
-                {"params": [value for value in trained if value.ndim > 1], "weight_decay": 0.05},
-                {"params": [value for value in trained if value.ndim <= 1], "weight_decay": 0.0},
-            ]
-        )
+        self.optimizer = AdamW(groups(self.network, given.backbone_lr))
         self.epoch, self.step, self.seconds, self.losses = 0, 0, list[float](), list[float]()
 
     def run(self) -> None:
@@ -103,7 +98,7 @@ class Training:
         steps = self.given.epochs * self.plan.batches
         rate = peak_lr("adamw", self.given.batch, self.given.lr) * lr_factor(self.step, steps, "cosine", 0.05)
         for group in self.optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group["share"]
         torch.manual_seed(self.given.seed * 1_000_003 + self.step)
         self.optimizer.zero_grad()
         with torch.autocast("cpu", torch.bfloat16):
@@ -137,6 +132,16 @@ class Training:
         self.epoch, self.step, self.seconds, self.losses = (
             state[key] for key in ("epoch", "step", "seconds", "losses")
         )
+
+
+def groups(network: nn.Module, backbone_lr: float) -> list[dict[str, Any]]:
+    """Trained values by their share of the learning rate, and whether they decay."""
+    made = dict[tuple[float, float], list[Tensor]]()
+    for name, value in network.named_parameters():
+        if value.requires_grad:
+            share = backbone_lr if "backbone" in name.split(".") else 1.0
+            made.setdefault((share, 0.05 if value.ndim > 1 else 0.0), []).append(value)
+    return [{"params": values, "share": share, "weight_decay": decay} for (share, decay), values in made.items()]
 
 
 class Half(nn.Module):
