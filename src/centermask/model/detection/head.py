@@ -13,6 +13,9 @@ from centermask.structures import DensePredictions
 
 PRIOR = 0.01
 """Class probability that an untrained head gives everywhere."""
+FIRST_DISTANCE = 4.0
+"""In strides, what an untrained head gives everywhere. The published 0 lies on the edge of the ReLU: at half of the
+locations a distance then begins without a gradient."""
 
 
 class DetectionHead(nn.Module):
@@ -29,6 +32,7 @@ class DetectionHead(nn.Module):
         for conv in self.modules():
             if isinstance(conv, nn.Conv2d):
                 init_normal(conv, std=0.01)
+        init_normal(self.ltrb, std=0.01, bias=FIRST_DISTANCE)
         init_normal(self.class_logits, std=0.01, bias=-math.log((1 - PRIOR) / PRIOR))
 
     def forward(self, pyramid: Sequence[Float[Tensor, "images channels _ _"]]) -> DensePredictions:
