@@ -35,6 +35,7 @@ def test_a_model_config_comes_back_from_json(config: ModelConfig) -> None:
         scale_jitter=st.tuples(st.floats(0.01, 1), st.floats(1, 10)),
         optimizer=st.sampled_from(["adamw", "sgd"]),
         lr=maybe_share,
+        backbone_lr=shares,
         weight_decay=maybe_share,
         schedule=st.sampled_from(["cosine", "step"]),
         norm=st.sampled_from([None, "frozen", "batch", "group"]),

@@ -237,6 +237,8 @@ class TrainConfig:
     """AdamW for small data and pretrained backbones, SGD as published."""
     lr: float | None = None
     """Peak learning rate of a step of 16 pictures, scaled to the batch; 4e-4 for AdamW, 0.01 for SGD if not given."""
+    backbone_lr: float = 1.0
+    """The backbone's share of it; 0.2 with an `lr` of 2e-3 for a pretrained backbone under fresh heads."""
     weight_decay: float | None = None
     """Not for norms and biases; 0.05 for AdamW, 1e-4 for SGD if not given."""
     schedule: Schedule = "cosine"
@@ -288,7 +290,7 @@ class TrainConfig:
         for name in ("epochs", "batch", "accumulate", "short_side", "log_every"):
             value = getattr(self, name)
             _require(value in (None, "auto") or value >= 1, f"{name} must be at least 1, not {value}")
-        for name in ("flip", "color_jitter", "warmup", "ema", "copy_paste", "mosaic"):
+        for name in ("flip", "color_jitter", "warmup", "ema", "copy_paste", "mosaic", "backbone_lr"):
             _require(0 <= getattr(self, name) <= 1, f"{name} must lie in [0, 1], not {getattr(self, name)}")
         for name in ("lr", "weight_decay", "clip", "evaluate_every", "patience", "save_minutes", "plain_epochs",
                      "workers", "seed"):  # fmt: skip

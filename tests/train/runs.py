@@ -110,5 +110,6 @@ if __name__ == "__main__":
             batch=int(sys.argv[2]),
             ema=0.9,
             optimizer="sgd",
+            lr=2e-3,
             train_rois=4,
-        )  # Adam makes a whole step of what is only rounding
+        )  # Adam makes a whole step of what is only rounding; long steps let the mask-IoU term leap, and rounding grow

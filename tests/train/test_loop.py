@@ -97,6 +97,14 @@ def test_two_pictures_of_gems_are_memorised(out: Path, config: Configs) -> None:
 # --- every way of training takes steps ---
 
 
+def test_a_backbone_without_a_share_of_the_learning_rate_stays_as_it_was(config: Configs, out: Path) -> None:
+    settings = config(epochs=1, backbone_lr=0.0)
+    fresh = start(settings, [FOUR], RunFolder(path=out)).model.state_dict()
+    run(settings, out)
+    moved = {key.partition(".")[0] for key, value in weights(out).items() if not torch.equal(value, fresh[key])}
+    assert moved == {"pyramid", "detection_head", "mask_head", "mask_iou_head"}
+
+
 @pytest.mark.parametrize(
     "changes",
     [
@@ -305,6 +313,7 @@ def test_a_run_is_not_begun_upon_another(config: Configs, out: Path) -> None:
     [
         ({"optimizer": "sgd"}, "optimizer"),
         ({"weight_decay": 0.7}, "weight_decay"),
+        ({"backbone_lr": 0.2}, "backbone_lr"),
         ({"ema": 0.5}, "ema"),
         ({"attention_fusion": "none"}, "attention_fusion"),
         ({"class_agnostic_masks": False}, "class_agnostic_masks"),

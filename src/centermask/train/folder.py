@@ -23,8 +23,8 @@ from centermask.errors import UserError
 from centermask.files import write_whole
 from centermask.model.centermask import CenterMask
 
-LASTING = ("preset", "batch", "optimizer", "weight_decay", "ema", "norm", "attention_fusion", "class_agnostic_masks",
-           "freeze", "seed")  # fmt: skip
+LASTING = ("preset", "batch", "optimizer", "backbone_lr", "weight_decay", "ema", "norm", "attention_fusion",
+           "class_agnostic_masks", "freeze", "seed")  # fmt: skip
 """Settings that a resumed run must share with its beginning; the others, such as epochs and workers, may change."""
 
 STATE = {"step", "epochs", "best", "stale", "bad_steps", "batch", "part", "pictures", "config", "model", "average",

@@ -218,14 +218,16 @@ def augmentation(config: TrainConfig, model: ModelConfig) -> Augmentation:
     )  # fmt: skip
 
 
-def _optimizer(config: TrainConfig, model: nn.Module) -> Optimizer:
-    """Weight decay for kernels only: vectors are norms, biases and scales."""
-    trained = [value for value in model.parameters() if value.requires_grad]
+def _optimizer(config: TrainConfig, model: CenterMask) -> Optimizer:
+    """Weight decay for kernels only: vectors are norms, biases and scales. Each group knows its share of the rate."""
     decay = WEIGHT_DECAY[config.optimizer] if config.weight_decay is None else config.weight_decay
-    groups = [
-        {"params": [value for value in trained if value.ndim > 1], "weight_decay": decay},
-        {"params": [value for value in trained if value.ndim <= 1], "weight_decay": 0.0},
-    ]
+    backbone = set(model.backbone.parameters())
+    parts = dict[tuple[float, float], list[nn.Parameter]]()
+    for value in model.parameters():
+        if value.requires_grad:
+            share = config.backbone_lr if value in backbone else 1.0
+            parts.setdefault((share, decay if value.ndim > 1 else 0.0), []).append(value)
+    groups = [{"params": values, "share": share, "weight_decay": each} for (share, each), values in parts.items()]
     match config.optimizer:
         case "adamw":
             return AdamW(groups, lr=1.0)

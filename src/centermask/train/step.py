@@ -38,7 +38,7 @@ def take_step(run: Run, batch: Batch) -> Step:
     """
     lr = run.peak_lr * lr_factor(run.progress.step, run.steps, run.config.schedule, run.config.warmup)
     for group in run.optimizer.param_groups:
-        group["lr"] = lr
+        group["lr"] = lr * group.get("share", 1.0)  # a state saved before there were shares has none
     statistics = _statistics(run)
     losses, notes = _backward_as_memory_allows(run, batch)
     limit = run.config.clip or math.inf
