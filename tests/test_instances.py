@@ -1,11 +1,17 @@
 """Instances: what fits at birth, what selecting keeps, what JSON brings back."""
 
+import base64
+import html.parser
+import io
 import json
+import sys
 
 import jaxtyping
 import numpy as np
 import pytest
+from PIL import Image
 
+from centermask.errors import UserError
 from centermask.instances import Instances, from_coco
 from centermask.ops import mask_warp
 from centermask.ops.mask_warp import Bitmap
@@ -172,3 +178,91 @@ def test_overlay_draws_on_a_copy() -> None:
     np.testing.assert_array_equal(make(0).overlay(image), image)
     with pytest.raises(ValueError, match="pixels"):
         make(3).overlay(image[:20])
+
+
+@pytest.mark.filterwarnings("ignore:OpenCV")
+@pytest.mark.parametrize("count", [0, 1, 12])
+def test_supervision_gets_the_same_masks_boxes_and_names(count: int) -> None:
+    found = make(count)
+    theirs = found.to_supervision()
+    np.testing.assert_array_equal(np.asarray(theirs.mask), found.masks)
+    np.testing.assert_array_equal(theirs.xyxy, found.boxes)
+    np.testing.assert_array_equal(theirs.confidence, found.scores)
+    assert [found.categories[i] for i in theirs.class_id] == list(theirs.data["class_name"]) == list(found.class_names)
+    assert len(theirs[theirs.confidence > 0.5]) == len(found.above(0.5))
+
+
+@pytest.mark.filterwarnings("ignore:OpenCV")
+def test_supervision_gets_an_empty_mask_and_one_at_the_corner() -> None:
+    nothing = Bitmap(np.zeros((0, 0), dtype=bool), 0, 0)
+    corner = Bitmap(np.ones((2, 1), dtype=bool), 39, 28)
+    found = make(2, rle=(mask_warp.to_rle(nothing, SIZE), mask_warp.to_rle(corner, SIZE)))
+    np.testing.assert_array_equal(np.asarray(found.to_supervision().mask), found.masks)
+
+
+@pytest.mark.filterwarnings("ignore:OpenCV")
+def test_supervisions_annotators_draw_what_it_gets() -> None:
+    from supervision import MaskAnnotator
+
+    found, image = make(3), np.full((30, 40, 3), 90, dtype=np.uint8)
+    drawn = MaskAnnotator(opacity=1.0).annotate(image.copy(), found.to_supervision())
+    np.testing.assert_array_equal((drawn != image).any(axis=2), found.masks.any(axis=0))
+
+
+def test_without_supervision_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "supervision", None)
+    with pytest.raises(UserError, match="pip install 'centermask\\[supervision\\]'"):
+        make(1).to_supervision()
+
+
+class Page(html.parser.HTMLParser):
+    """Collects a page's words, the pictures in it, and which tags are open."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.words: list[str] = []
+        self.pictures: list[bytes] = []
+        self.open: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag == "img":
+            self.pictures.append(base64.b64decode(str(dict(attrs)["src"]).removeprefix("data:image/png;base64,")))
+        else:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.words.append(data)
+
+
+def test_a_notebook_shows_every_object_in_its_colour_with_class_score_and_pixels() -> None:
+    found = make(2, categories=("<b>cat</b>", "café"))
+    page = Page(found._repr_html_())
+    assert not page.open
+    assert page.words[0] == "2 found in a.jpg, 40 × 30 pixels"
+    assert "<b>cat</b>" in page.words
+    assert {f"{score:.2f}" for score in found.scores} <= set(page.words)
+    assert {str(int(mask.sum())) for mask in found.masks} <= set(page.words)
+    (drawing,) = page.pictures
+    assert Image.open(io.BytesIO(drawing)).size == (40, 30)
+
+
+def test_a_notebook_shows_huge_pictures_small_and_long_tables_short() -> None:
+    size = Size(3000, 9000)
+    square = Bitmap(np.ones((1500, 3000), dtype=bool), 0, 0)
+    many = 40
+    found = make(many, size=size, rle=(mask_warp.to_rle(square, size),) * many)
+    page = Page(found._repr_html_())
+    drawn = np.asarray(Image.open(io.BytesIO(page.pictures[0])))
+    assert drawn.shape == (160, 480, 3)
+    assert (drawn[120:, 240:] == drawn[-1, -1]).all()  # nothing there but ground
+    assert (drawn[30, 60] != drawn[-1, -1]).any()
+    assert "and 20 more" in page.words
+
+
+def test_a_notebook_shows_that_nothing_was_found() -> None:
+    page = Page(make(0)._repr_html_())
+    assert page.words == ["0 found in a.jpg, 40 × 30 pixels"]

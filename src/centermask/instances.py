@@ -2,15 +2,19 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Bool, Float32, Int64, UInt8
 
-from centermask import visualize
+from centermask import notebook, visualize
+from centermask.errors import UserError
 from centermask.ops import mask_warp
 from centermask.ops.rle import RLE
 from centermask.size import Size
+
+if TYPE_CHECKING:
+    import supervision
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
@@ -140,12 +144,39 @@ class Instances:
             "segmentation": {"size": list(self.size), "counts": self.rle[i]["counts"]},
         }
 
+    def to_supervision(self) -> "supervision.Detections":
+        """The same for the supervision library: its annotators, trackers, zones and converters.
+
+        Masks are its ``CompactMask``, which holds no planes. ``class_id`` are places in ``categories``;
+        ``data["class_name"]`` has the names, ``data["box_score"]`` the box scores.
+
+        Raises:
+            UserError: supervision is not installed, or is older than 0.31.
+        """
+        try:
+            from supervision import CompactMask, Detections
+        except ImportError:
+            raise UserError(
+                "to_supervision needs supervision 0.31 or newer; install it with: pip install 'centermask[supervision]'"
+            ) from None
+        corners = np.array([mask_warp.bounds(mask_warp.from_rle(code)) for code in self.rle]).reshape(-1, 4)
+        last = corners - np.array([0, 0, 1, 1])  # there, the right and bottom of a mask's rectangle still belong to it
+        masks = CompactMask.from_coco_rle(self.rle, last, (self.size.height, self.size.width))
+        data: dict[str, Any] = {"class_name": np.array(self.class_names, dtype=str), "box_score": self.box_scores}
+        return Detections(self.boxes, mask=masks, confidence=self.scores, class_id=self.labels, data=data)
+
     def __repr__(self) -> str:
         shown = [self._line(i) for i in range(min(len(self), 10))]
         more = [f"  and {len(self) - 10} more"] if len(self) > 10 else []
         where = f" in {self.file_name}" if self.file_name else ""
         head = f"Instances({len(self)}{where}, height {self.size.height}, width {self.size.width})"
         return "\n".join([head, *shown, *more])
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the masks on a plain ground, for the picture itself is not kept, and a table."""
+        where = f" in {self.file_name}" if self.file_name else ""
+        heading = f"{len(self)} found{where}, {self.size.width} × {self.size.height} pixels"
+        return notebook.to_html(heading, self.size, self.boxes, self.rle, self.class_names, self.scores)
 
     def _line(self, i: int) -> str:
         widest = max(len(name) for name in self.class_names[:10])
