@@ -8,9 +8,14 @@ from pathlib import Path
 import nbformat
 import pytest
 from nbclient import NotebookClient
+from PIL import Image
+
+from centermask.demo import demo_pictures
+from centermask.images import read_size
+from tests.runtimes.made import write
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
-SMALL = {"IMAGES, EPOCHS, SIDE = 200, 8, 224": "IMAGES, EPOCHS, SIDE = 15, 1, 64"}
+SMALL = {"IMAGES, EPOCHS, SIDE = 150, 6, 224": "IMAGES, EPOCHS, SIDE = 15, 1, 64"}
 """What is changed in the notebook so that it takes seconds."""
 
 
@@ -38,9 +43,6 @@ def test_what_one_example_trains_the_next_one_scores(folder: Path, tmp_path: Pat
 
 
 def test_the_first_example_writes_an_overlay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from centermask.demo import demo_pictures
-    from centermask.images import read_size
-
     _, cat = demo_pictures(tmp_path)
     monkeypatch.chdir(tmp_path)
     runpy.run_path(str(EXAMPLES / "1_predict.py"))["main"](cat)
@@ -60,3 +62,12 @@ def test_every_cell_of_the_notebook_runs(tmp_path: Path) -> None:
     assert sum("image/png" in output.get("data", ()) for output in shown) == 3  # a picture and two overlays
     assert any("text/html" in output.get("data", ()) for output in shown)  # the instances show themselves
     assert (tmp_path / "runs" / "stones.onnx").is_file()
+
+
+def test_the_fourth_example_serves_a_file_and_asks_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path / "model.onnx")  # what it would export takes a minute; the notebook exports
+    Image.new("RGB", (50, 40)).save("photo.png")
+    shown = run("4_export_and_serve.py", "photo.png")
+    assert [line.split(" ")[0] for line in shown.splitlines()[:3]] == ["bright", "dark", "bright"]
+    assert "centermask serve model.onnx" in shown
