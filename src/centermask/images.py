@@ -32,6 +32,9 @@ MAX_PIXELS = 178_956_970
 Picture = UInt8[np.ndarray, "height width 3"]
 """RGB, 0 to 255."""
 
+MAX_SCANS = 100
+"""Of a JPEG. Progressive ones have about ten; each costs a walk over the whole picture, and takes a few bytes."""
+
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")  # Pillow knows more, some of which start programs
 
 _UPRIGHT = {
@@ -75,10 +78,14 @@ def read_image(path: Path | str, max_pixels: int = MAX_PIXELS) -> Picture:
 def decode_image(data: bytes, max_pixels: int = MAX_PIXELS, name: str = "the picture") -> Picture:
     """The same for what stands in a file, in memory; ``name`` is what errors call it.
 
+    Whoever sent the bytes may mean harm, so a JPEG of more than ``MAX_SCANS`` scans is refused: it could take hours.
+
     Raises:
-        UserError: see ``read_image``.
+        UserError: see ``read_image``, or the JPEG has too many scans.
     """
     with _in_words(name), _within(io.BytesIO(data), name, max_pixels) as image:
+        if _holds_jpeg(image) and data.count(b"\xff\xda") > MAX_SCANS:
+            raise UserError(f"{name}: the JPEG has more than {MAX_SCANS} scans; save it anew")
         image.load()
         return to_rgb(image)
 
@@ -132,6 +139,11 @@ def _within(file: io.BytesIO | io.BufferedReader, name: Path | str, max_pixels: 
         if image.width * image.height > max_pixels:
             raise _too_large(name, max_pixels)
         yield image
+
+
+def _holds_jpeg(image: Image.Image) -> bool:
+    """Whether it is a JPEG, or a TIFF with JPEGs inside. In such data the bytes FF DA begin a scan and nothing else."""
+    return image.format in ("JPEG", "MPO") or "jpeg" in str(image.info.get("compression"))
 
 
 def _has_late_notes(path: Path | str) -> bool:

@@ -277,7 +277,7 @@ def predict_files(
                 failures.append((path, str(error)))
                 continue
             if overlay:
-                _write_png(instances.overlay(picture), overlay)
+                write_whole(overlay, encode_png(instances.overlay(picture)))
             append(instances.to_coco())
             on_done(path, instances)
     return failures
@@ -315,10 +315,11 @@ def _make_folder(folder: Path) -> None:
         raise UserError(f"{folder}: cannot be made a folder ({error.strerror}); choose another place") from error
 
 
-def _write_png(pixels: Picture, path: Path) -> None:
+def encode_png(pixels: Picture) -> bytes:
+    """A picture as a PNG file, packed quickly rather than tightly."""
     coded = io.BytesIO()
     Image.fromarray(pixels).save(coded, format="PNG", compress_level=3)
-    write_whole(path, coded.getvalue())
+    return coded.getvalue()
 
 
 @contextmanager
