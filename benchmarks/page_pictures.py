@@ -52,7 +52,9 @@ def take_screenshot(address: str, path: Path) -> None:
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox", "--disable-gpu"])
+        browser = playwright.chromium.launch(
+            executable_path="/usr/bin/chromium", args=["--no-sandbox", "--disable-gpu"]
+        )
         page = browser.new_page(viewport=WINDOW, device_scale_factor=2, color_scheme="light")
         page.goto(address)
         page.click(".sample >> nth=0")

@@ -26,7 +26,7 @@ function clamp(value, low, high) {
   return Math.min(high, Math.max(low, value));
 }
 
-/** The shown objects as a whole COCO dictionary; its categories are all that the model knows. */
+/** The shown objects as a whole COCO dictionary, as the server gives it for format=coco. */
 export function toCoco(state) {
   const { width, height, name } = state.picture;
   const annotations = shownOf(state).map(({ record, mask }, i) => ({
@@ -36,12 +36,12 @@ export function toCoco(state) {
     bbox: record.bbox,
     area: mask.area,
     iscrowd: 0,
-    segmentation: record.segmentation,
     score: record.score,
+    segmentation: record.segmentation,
   }));
   const { class_names: names, category_ids: ids } = state.model;
   return {
-    images: [{ id: 1, file_name: name, width, height }],
+    images: [{ id: 1, file_name: name, height, width }],
     annotations,
     categories: names.map((each, i) => ({ id: ids[i], name: each })),
   };

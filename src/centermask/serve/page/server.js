@@ -44,15 +44,12 @@ async function refusalOf(response) {
   const seconds = Number(response.headers.get("Retry-After")) || 2;
   switch (response.status) {
     case 401:
-    case 403:
       return new Refusal("token", said ?? "This server asks for a token.");
-    case 413:
-      return new Refusal("picture", said ?? "The picture is too large for this server. Scale it down.");
     case 429:
       return new Refusal("crowded", said ?? "The server is busy.", seconds);
+    case 400: case 413: case 415: case 422:
+      return new Refusal("picture", said ?? `The server did not take the picture (${response.status}).`);
     default:
-      return response.status < 500
-        ? new Refusal("picture", said ?? `The server did not take the picture (${response.status}).`)
-        : new Refusal("again", said ?? `The server failed (${response.status}).`);
+      return new Refusal("again", said ?? `The server failed (${response.status}).`);
   }
 }
