@@ -1,8 +1,11 @@
 // The page: a picture goes in, the server is asked once, and everything after that happens here.
 
 import { takePicture } from "./camera.js";
+import { hush, notice, toast } from "./notice.js";
 import { Panel } from "./panel.js";
+import { readPicture } from "./picture.js";
 import { copy, download, toCoco, toCurl, toPng } from "./save.js";
+import { fetchSample, orderSamples, showSamples } from "./samples.js";
 import { Refusal, askModel, askObjects } from "./server.js";
 import { Stage } from "./stage.js";
 import { Store, countClasses, readAnswer, shownOf } from "./state.js";
@@ -28,19 +31,21 @@ store.subscribe(show);
 listenToDoors();
 listenToButtons();
 listenToKeys();
-showSamples();
+const samplesShown = showSamples(openSample);
 meetModel();
 
 // The model.
 
-async function meetModel() {
+/** Learns of the model; where it cannot, says so and gives false. `then` is what to try again. */
+async function meetModel(then = meetModel) {
   try {
     const model = await askModel(store.state.token);
-    const floor = Math.min(LOWEST, model.score_threshold);
-    store.set({ model, floor, threshold: model.score_threshold });
+    store.set({ model, floor: Math.min(LOWEST, model.score_threshold), threshold: model.score_threshold });
     introduce(model);
+    return true;
   } catch (error) {
-    explain(error, meetModel);
+    explain(error, then);
+    return false;
   }
 }
 
@@ -50,7 +55,7 @@ function introduce({ weights, class_names: names, device, limits }) {
   $("model").title = names.join(", ");
   $("promise").textContent = `Drop one in: each ${listing(names, 4).replace(" and ", " or ")} that the model finds gets an outline, a name and a score.`;
   $("limits").textContent = `JPEG, PNG, WebP, GIF or BMP, up to ${bytes(limits.body_bytes)}`;
-  for (const sample of $("samples").children) orderSample(sample, names);
+  samplesShown.then(() => orderSamples(names));
 }
 
 // A picture comes in.
@@ -63,7 +68,7 @@ function listenToDoors() {
   addEventListener("paste", (event) => {
     const [file] = event.clipboardData.files;
     if (file) open(file);
-    else if (!event.target.closest("input")) tell("There is no picture in the clipboard. Copy a picture, not its address.");
+    else if (!event.target.closest("input")) notice("There is no picture in the clipboard. Copy a picture, not its address.");
   });
   for (const name of ["dragenter", "dragover"]) addEventListener(name, (event) => { event.preventDefault(); $("veil").hidden = false; });
   addEventListener("dragleave", (event) => { if (!event.relatedTarget) $("veil").hidden = true; });
@@ -71,7 +76,7 @@ function listenToDoors() {
     event.preventDefault();
     $("veil").hidden = true;
     const [file, ...others] = event.dataTransfer.files;
-    if (!file) return tell("This is no file. Save the picture first, then drop its file here.");
+    if (!file) return notice("This is no file. Save the picture first, then drop its file here.");
     open(file);
     if (others.length) toast("One at a time: the first picture was taken.");
   });
@@ -80,18 +85,18 @@ function listenToDoors() {
 async function open(file) {
   const turn = ++opened;
   const reason = unfit(file);
-  if (reason) return tell(reason);
+  if (reason) return notice(reason);
   let bitmap;
   try {
-    bitmap = await createImageBitmap(file);
+    bitmap = await readPicture(file);
   } catch {
-    return turn === opened && tell(`${file.name} is broken, or no picture that the browser can show. Try a JPEG or PNG.`);
+    return turn === opened && notice(`${file.name} is broken, or no picture that the browser can show. Try a JPEG or PNG.`);
   }
   if (turn !== opened) return bitmap.close();
   const { width, height } = bitmap, most = store.state.model?.limits.pixels ?? Infinity;
   if (width * height > most) {
     bitmap.close();
-    return tell(`${file.name} has ${width} × ${height} pixels; this server takes ${Math.floor(most / 1e6)} million at most. Scale it down.`);
+    return notice(`${file.name} has ${width} × ${height} pixels; this server takes ${Math.floor(most / 1e6)} million at most. Scale it down.`);
   }
   replace({ file, bitmap, width, height, name: file.name });
   ask();
@@ -110,16 +115,28 @@ function replace(picture) {
   running.abort();
   store.set({ picture, phase: "busy", found: null, hidden: new Set(), pointed: null, selected: null });
   before?.bitmap.close();
-  hush();
+}
+
+async function openSample(name) {
+  const file = await fetchSample(name);
+  if (file) open(file);
+  else notice("The server cannot be reached. Is it still running?");
 }
 
 // The server is asked.
 
 async function ask(patience = PATIENCE) {
   const run = (running = new AbortController());
-  const { picture, token, floor } = store.state, start = performance.now();
   store.set({ phase: "busy" });
-  hush();
+  clearNotice();
+  const met = store.state.model || (await meetModel(ask));
+  if (run.signal.aborted) return;
+  if (met) await askFor(run, patience);
+  else store.set({ phase: "failed" });
+}
+
+async function askFor(run, patience) {
+  const { picture, token, floor } = store.state, start = performance.now();
   try {
     const answer = await askObjects(picture.file, { threshold: floor, token, signal: run.signal });
     const found = readAnswer(answer);
@@ -130,29 +147,39 @@ async function ask(patience = PATIENCE) {
     if (run.signal.aborted) return;
     store.set({ phase: "failed" });
     if (error.kind === "crowded" && patience) waitAndAsk(error.seconds, patience - 1);
-    else explain(error, () => ask());
+    else explain(error, ask);
   }
 }
 
 function tellOfSizes({ width, height }) {
-  tell(`The server sees this picture as ${width} × ${height} pixels, the browser otherwise; the masks may not fit.`);
+  notice(`The server sees this picture as ${width} × ${height} pixels, the browser otherwise; the masks may not fit.`);
 }
 
 /** Counts the seconds down, then asks a crowded server again. */
 function waitAndAsk(seconds, patience) {
-  const again = () => ask(patience);
-  const words = () => `The server is busy. Asking again in ${seconds} s.`;
-  notice(words(), [["Ask now", again]]);
+  const again = () => ask(patience), text = () => `The server is busy. Asking again in ${seconds} s.`;
+  const words = notice(text(), [["Ask now", again]]);
   countdown = setInterval(() => {
-    if (--seconds <= 0) return again();
-    $("notice").querySelector("p").textContent = words();
+    seconds -= 1;
+    words.textContent = text();
+    if (seconds <= 0 || !words.isConnected) clearInterval(countdown);
+    if (seconds <= 0 && words.isConnected) again();
   }, 1000);
 }
 
-async function explain(error, again) {
-  if (!(error instanceof Refusal)) return notice("The server's answer cannot be read. Is it of the same version as this page?", [["Try again", again]]);
+function clearNotice() {
+  clearInterval(countdown);
+  hush();
+}
+
+function explain(error, again) {
+  if (!(error instanceof Refusal)) {
+    const text = "The server's answer cannot be read. Is it of the same version as this page?";
+    return notice(text, [["Try again", () => again()]]);
+  }
   if (error.kind === "token") return askToken(error.message, again);
-  notice(sentence(error.message), error.kind === "picture" ? [["Choose another", chooseFile]] : [["Try again", again]]);
+  const act = error.kind === "picture" ? ["Choose another", chooseFile] : ["Try again", () => again()];
+  return notice(sentence(error.message), [act]);
 }
 
 async function askToken(reason, again) {
@@ -161,56 +188,14 @@ async function askToken(reason, again) {
   dialog.returnValue = "";
   dialog.showModal();
   await new Promise((done) => dialog.addEventListener("close", done, { once: true }));
-  if (dialog.returnValue !== "go") return notice("Without a token this server answers nothing.", [["Enter it", () => askToken("", again)]]);
+  if (dialog.returnValue !== "go") {
+    return notice("Without a token this server answers nothing.", [["Enter it", () => askToken("", again)]]);
+  }
   const token = $("token").value.trim();
   sessionStorage.setItem("centermask-token", token);
   store.set({ token });
-  hush();
-  if (again !== meetModel && !store.state.model) await meetModel();
-  again();
-}
-
-// What is said.
-
-function tell(text) {
-  notice(text, []);
-}
-
-function notice(text, buttons) {
-  clearInterval(countdown);
-  const close = button("", hush, "button icon plain");
-  close.setAttribute("aria-label", "Dismiss");
-  close.append(icon("i-close"));
-  const words = Object.assign(document.createElement("p"), { textContent: text });
-  $("notice").replaceChildren(words, ...buttons.map(([name, act]) => button(name, () => { hush(); act(); })), close);
-}
-
-function hush() {
-  clearInterval(countdown);
-  $("notice").replaceChildren();
-}
-
-let toasted = 0;
-function toast(text) {
-  clearTimeout(toasted);
-  $("toast").textContent = $("live").textContent = text;
-  $("toast").hidden = false;
-  toasted = setTimeout(() => ($("toast").hidden = true), 2500);
-}
-
-function button(text, act, className = "button") {
-  const made = Object.assign(document.createElement("button"), { type: "button", textContent: text, className });
-  made.addEventListener("click", act);
-  return made;
-}
-
-function icon(name) {
-  const space = "http://www.w3.org/2000/svg";
-  const svg = document.createElementNS(space, "svg"), use = document.createElementNS(space, "use");
-  use.setAttribute("href", `#${name}`);
-  svg.setAttribute("aria-hidden", "true");
-  svg.append(use);
-  return svg;
+  clearNotice();
+  return again();
 }
 
 // What is shown.
@@ -253,37 +238,6 @@ function say(text, delay) {
   spoken = setTimeout(() => ($("live").textContent = text), delay);
 }
 
-// Samples.
-
-async function showSamples() {
-  const samples = await fetch("page/samples/samples.json").then((answer) => answer.json()).catch(() => []);
-  $("samples").replaceChildren(...samples.map(sampleItem));
-  if (store.state.model) for (const item of $("samples").children) orderSample(item, store.state.model.class_names);
-}
-
-function sampleItem({ file, title, alt, licence, shows }) {
-  const picture = Object.assign(document.createElement("img"), { src: `page/samples/${file}`, alt, loading: "lazy" });
-  const name = Object.assign(document.createElement("span"), { textContent: title });
-  const open = button("", () => openSample(file), "sample");
-  open.title = licence;
-  open.append(picture, name);
-  const item = document.createElement("li");
-  item.append(open);
-  item.shows = shows;
-  return item;
-}
-
-/** Samples whose classes the model does not know come last. */
-function orderSample(item, names) {
-  item.style.order = item.shows.some((each) => names.includes(each)) ? 0 : 1;
-}
-
-async function openSample(file) {
-  const answer = await fetch(`page/samples/${file}`).catch(() => null);
-  if (!answer?.ok) return tell("The server cannot be reached. Is it still running?");
-  open(new File([await answer.blob()], file, { type: "image/jpeg" }));
-}
-
 // Buttons and keys.
 
 function listenToButtons() {
@@ -308,7 +262,7 @@ async function useCamera() {
 function goHome() {
   opened++;
   running.abort();
-  hush();
+  clearNotice();
   store.state.picture?.bitmap.close();
   store.set({ phase: "empty", picture: null, found: null, pointed: null, selected: null });
 }
@@ -326,7 +280,7 @@ async function savePng() {
     download(await toPng(store.state), `${stem()}_objects.png`);
     toast("PNG saved");
   } catch (error) {
-    tell(`${sentence(error.message)} The server can: add format=png to the cURL command.`);
+    notice(`${sentence(error.message)} The server can: add format=png to the cURL command.`);
   }
   $("save-png").disabled = false;
 }
@@ -339,7 +293,7 @@ function saveJson() {
 async function copyCurl() {
   const command = toCurl(store.state, new URL("predict", document.baseURI).href);
   if (await copy(command)) toast("Command copied");
-  else tell(command);
+  else notice(command);
 }
 
 function stem() {
@@ -373,6 +327,6 @@ function keyOf({ key, target }) {
 }
 
 function letGo() {
-  hush();
+  clearNotice();
   store.set({ pointed: null, selected: null });
 }

@@ -5,7 +5,7 @@ export function countOf(count, noun) {
 }
 
 export function bytes(count) {
-  return count < 1e6 ? `${Math.round(count / 1e3)} kB` : `${(count / 1e6).toFixed(count < 1e7 ? 1 : 0)} MB`;
+  return count < 1e6 ? `${Math.round(count / 1e3)} kB` : `${Number((count / 1e6).toFixed(1))} MB`;
 }
 
 export function pixels(count) {
