@@ -81,7 +81,8 @@ class PatientProtocol(H11Protocol):
         """Answer what is no HTTP, in the form of all errors."""
         if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
             body = json.dumps({"error": "this is no proper HTTP request; see /docs"}).encode()
-            headers = {**SECURE, "Content-Type": "application/json", "Connection": "close"}
+            length = {"Content-Type": "application/json", "Content-Length": str(len(body))}
+            headers = {**SECURE, **length, "Connection": "close"}
             for event in (
                 h11.Response(status_code=400, headers=[*headers.items()], reason=b"Bad Request"),
                 h11.Data(data=body),
