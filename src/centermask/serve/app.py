@@ -43,6 +43,7 @@ REFUSALS = {
     415: "No picture of a known format",
     422: "A parameter, or the form, is not as it should be",
     429: "Too many pictures in work; Retry-After says when to come again",
+    500: "A fault of the service; its log says more",
     503: "No answer in time",
 }
 
@@ -149,7 +150,8 @@ def _add_pages(app: FastAPI) -> None:
     async def docs() -> Response:
         return HTMLResponse(docs_page(app.openapi()))
 
-    app.mount("/page", StaticFiles(directory=PAGE, check_dir=False))
+    if PAGE.is_dir():
+        app.mount("/page", StaticFiles(directory=PAGE))
 
 
 def _add_refusals(app: FastAPI) -> None:

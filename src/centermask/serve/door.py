@@ -144,10 +144,10 @@ class _Part(NamedTuple):
 
 def _parts(body: bytes, boundary: str) -> list[_Part]:
     """The parts of a form (RFC 7578). Written here because libraries put files on the disk, or walk byte by byte."""
-    _, *parts, last = b"\r\n".join([b"", body]).split(b"\r\n--" + boundary.encode("latin-1"), MAX_PARTS + 1)
-    if not boundary or not last.startswith(b"--"):
+    pieces = b"\r\n".join([b"", body]).split(b"\r\n--" + boundary.encode("latin-1"), MAX_PARTS + 1)
+    if not boundary or len(pieces) == 1 or not pieces[-1].startswith(b"--"):
         raise HTTPException(400, f"the form is cut off, or has more than {MAX_PARTS} parts; send it anew")
-    return [_part(part) for part in parts]
+    return [_part(part) for part in pieces[1:-1]]
 
 
 def _part(part: bytes) -> _Part:

@@ -9,7 +9,7 @@ import psutil
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
-PICTURES = (1, 2, 4, 8, 16, 32)
+PICTURES = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
 
 
 class Histogram:
@@ -60,7 +60,7 @@ class Metrics:
 
     def count_run(self, pictures: int) -> None:
         """The network runs on so many pictures."""
-        self._runs.add(pictures)
+        self._runs.add(float(pictures))
 
     def text(self) -> str:
         """All figures as they are now."""

@@ -59,7 +59,8 @@ class PatientProtocol(H11Protocol):
         super().__init__(config, server_state, app_state, _loop)
         self._patience = patience
         self._wait: Wait | None = None
-        self._since = 0.0
+        self._waited = 0.0
+        self._looked = self.loop.time()
         self._watch: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -81,7 +82,8 @@ class PatientProtocol(H11Protocol):
         """Answer what is no HTTP, in the form of all errors."""
         if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
             body = json.dumps({"error": "this is no proper HTTP request; see /docs"}).encode()
-            headers = {**SECURE, "Content-Type": "application/json", "Connection": "close"}
+            length = {"Content-Type": "application/json", "Content-Length": str(len(body))}
+            headers = {**SECURE, **length, "Connection": "close"}
             for event in (
                 h11.Response(status_code=400, headers=[*headers.items()], reason=b"Bad Request"),
                 h11.Data(data=body),
@@ -91,14 +93,17 @@ class PatientProtocol(H11Protocol):
         self.transport.close()
 
     def _look(self) -> None:
-        """Look now and then whether the same is still waited for."""
+        """Look now and then whether the same is still waited for.
+
+        Time in which the loop was held up by other work, and could not have heard the client, does not count.
+        """
+        step = min(1.0, self._patience.head / 4, self._patience.body / 4, self._patience.reading / 4)
         wait, now = self._waits_for(), self.loop.time()
-        if wait != self._wait:
-            self._wait, self._since = wait, now
-        if wait is not None and now - self._since >= getattr(self._patience, wait.what):
+        self._waited = self._waited + min(now - self._looked, 2 * step) if wait == self._wait else 0.0
+        self._wait, self._looked = wait, now
+        if wait is not None and self._waited >= getattr(self._patience, wait.what):
             self.transport.abort()
-        shortest = min(self._patience.head, self._patience.body, self._patience.reading)
-        self._watch = self.loop.call_later(min(1.0, shortest / 4), self._look)
+        self._watch = self.loop.call_later(step, self._look)
 
     def _waits_for(self) -> Wait | None:
         """None: it waits for us."""

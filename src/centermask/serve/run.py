@@ -26,7 +26,7 @@ from centermask.serve.settings import Settings
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 """Names of a service that only this machine may call. Others would be a page's that points its own name here."""
-GRACE = 5.0
+GRACE = 2.0
 """Seconds after which a connection is closed whose slow body the app has answered, or should have."""
 READING = 60.0
 """Seconds that a client may pause while it reads its answer."""
