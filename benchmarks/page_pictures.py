@@ -7,6 +7,7 @@ Two of the photographs come with scikit-image (Eileen Collins, NASA, public doma
 one with matplotlib (Grace Hopper, U.S. Navy, public domain).
 """
 
+import shutil
 import sys
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from centermask.size import Size
 ROOT = Path(__file__).parents[1]
 SAMPLES = ROOT / "src" / "centermask" / "serve" / "page" / "samples"
 SIDE, GAP, GROUND = 340, 8, (20, 20, 24)
-WINDOW = {"width": 1280, "height": 800}
+WINDOW = {"width": 1280, "height": 640}
 
 
 def make_samples(folder: Path) -> None:
@@ -52,9 +53,7 @@ def take_screenshot(address: str, path: Path) -> None:
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path="/usr/bin/chromium", args=["--no-sandbox", "--disable-gpu"]
-        )
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
         page = browser.new_page(viewport=WINDOW, device_scale_factor=2, color_scheme="light")
         page.goto(address)
         page.click(".sample >> nth=0")

@@ -51,9 +51,11 @@ async function meetModel(then = meetModel) {
 
 function introduce({ weights, class_names: names, device, limits }) {
   const short = weights.split(/[\\/]/).at(-1);
-  $("model").replaceChildren(Object.assign(document.createElement("b"), { textContent: short }), ` ${listing(names, 3)} · ${device}`);
+  const bold = Object.assign(document.createElement("b"), { textContent: short });
+  $("model").replaceChildren(bold, ` ${listing(names, 3)} · ${device}`);
   $("model").title = names.join(", ");
-  $("promise").textContent = `Drop one in: each ${listing(names, 4).replace(" and ", " or ")} that the model finds gets an outline, a name and a score.`;
+  const either = names.length > 5 ? "object" : listing(names).replace(" and ", " or ");
+  $("promise").textContent = `Each ${either} that the model finds gets an outline, a name and a score.`;
   $("limits").textContent = `JPEG, PNG, WebP, GIF or BMP, up to ${bytes(limits.body_bytes)}`;
   samplesShown.then(() => orderSamples(names));
 }
@@ -67,11 +69,17 @@ function listenToDoors() {
   });
   addEventListener("paste", (event) => {
     const [file] = event.clipboardData.files;
+    if (event.target === $("token")) return;
     if (file) open(file);
-    else if (!event.target.closest("input")) notice("There is no picture in the clipboard. Copy a picture, not its address.");
+    else notice("There is no picture in the clipboard. Copy a picture, not its address.");
   });
-  for (const name of ["dragenter", "dragover"]) addEventListener(name, (event) => { event.preventDefault(); $("veil").hidden = false; });
-  addEventListener("dragleave", (event) => { if (!event.relatedTarget) $("veil").hidden = true; });
+  addEventListener("dragover", (event) => {
+    event.preventDefault();
+    $("veil").hidden = false;
+  });
+  addEventListener("dragleave", (event) => {
+    if (!event.relatedTarget) $("veil").hidden = true;  // it has left the window
+  });
   addEventListener("drop", (event) => {
     event.preventDefault();
     $("veil").hidden = true;
@@ -90,13 +98,15 @@ async function open(file) {
   try {
     bitmap = await readPicture(file);
   } catch {
-    return turn === opened && notice(`${file.name} is broken, or no picture that the browser can show. Try a JPEG or PNG.`);
+    if (turn === opened) notice(`${file.name} is broken, or no picture that the browser can show. Try a JPEG or PNG.`);
+    return;
   }
   if (turn !== opened) return bitmap.close();
   const { width, height } = bitmap, most = store.state.model?.limits.pixels ?? Infinity;
   if (width * height > most) {
     bitmap.close();
-    return notice(`${file.name} has ${width} × ${height} pixels; this server takes ${Math.floor(most / 1e6)} million at most. Scale it down.`);
+    const limit = `this server takes ${Math.floor(most / 1e6)} million at most`;
+    return notice(`${file.name} has ${width} × ${height} pixels; ${limit}. Scale it down.`);
   }
   replace({ file, bitmap, width, height, name: file.name });
   ask();
@@ -107,7 +117,7 @@ function unfit({ name, size, type }) {
   const most = store.state.model?.limits.body_bytes ?? Infinity;
   if (!TYPES.includes(type)) return `${name} is no picture that can be shown here. Take a JPEG, PNG, WebP, GIF or BMP.`;
   if (!size) return `${name} is empty. Copy or save the picture anew.`;
-  if (size > most) return `${name} has ${bytes(size)}; this server takes ${bytes(most)} at most. Scale the picture down.`;
+  if (size > most) return `${name} has ${bytes(size)}; this server takes ${bytes(most)} at most. Scale it down.`;
 }
 
 function replace(picture) {
@@ -204,7 +214,8 @@ let spoken = 0;
 function show(now, before) {
   if (now.phase !== before.phase) showPhase(now);
   if (now.picture !== before.picture || now.seconds !== before.seconds) showAbout(now);
-  if (now.pointed && now.pointed !== before.pointed && document.activeElement === $("stage")) say(describe(now.pointed), 0);
+  const steps = now.pointed !== before.pointed && document.activeElement === $("stage");
+  if (steps && now.pointed) say(describe(now.pointed), 0);
   else if (["found", "threshold", "hidden"].some((key) => now[key] !== before[key])) say(summary(now), 400);
 }
 

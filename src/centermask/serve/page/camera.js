@@ -20,7 +20,8 @@ export async function takePicture(dialog) {
 async function openCamera() {
   if (!navigator.mediaDevices) throw new DOMException("", "SecurityError");
   const size = { width: { ideal: 1920 }, height: { ideal: 1080 } };
-  return navigator.mediaDevices.getUserMedia({ video: { facingMode: { ideal: "environment" }, ...size }, audio: false });
+  const video = { facingMode: { ideal: "environment" }, ...size };
+  return navigator.mediaDevices.getUserMedia({ video, audio: false });
 }
 
 function explain({ name }) {
@@ -31,7 +32,7 @@ function explain({ name }) {
     case "OverconstrainedError":
       return "No camera was found. Connect one, or choose a picture instead.";
     case "SecurityError":
-      return "Browsers give the camera to secure addresses only: https, or this machine's localhost. Choose a picture instead.";
+      return "Browsers give cameras to https addresses and to localhost only. Choose a picture instead.";
     default:
       return "The camera does not answer; perhaps another program uses it. Choose a picture instead.";
   }
@@ -39,7 +40,8 @@ function explain({ name }) {
 
 async function still(video) {
   if (!video.videoWidth) return null;
-  const canvas = Object.assign(document.createElement("canvas"), { width: video.videoWidth, height: video.videoHeight });
+  const size = { width: video.videoWidth, height: video.videoHeight };
+  const canvas = Object.assign(document.createElement("canvas"), size);
   canvas.getContext("2d").drawImage(video, 0, 0);
   const blob = await new Promise((done) => canvas.toBlob(done, "image/jpeg", 0.95));
   return new File([blob], "camera.jpg", { type: "image/jpeg" });

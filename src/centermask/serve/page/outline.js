@@ -74,8 +74,8 @@ function follow(ends, start, rows) {
 
 /**
  * The loops as a path in pixels of the picture.
- * `exact` follows the pixels' borders; otherwise steps are evened out, by half a pixel at most, and points nearer to each
- * other than `tolerance` are passed over.
+ * `exact` follows the pixels' borders; otherwise steps are evened out, by half a pixel at most, and points nearer to
+ * each other than `tolerance` are passed over.
  */
 export function makePath(loops, { exact, tolerance }) {
   const path = new Path2D();

@@ -44,7 +44,8 @@ function pathAt(mask, scale) {
   if (!loopsOf.has(mask)) loopsOf.set(mask, traceLoops(mask));
   if (!pathsOf.has(mask)) pathsOf.set(mask, new Map());
   const paths = pathsOf.get(mask), key = exact ? "exact" : step;
-  if (!paths.has(key)) paths.set(key, makePath(loopsOf.get(mask), { exact, tolerance: step < 0 ? 0.4 / 2 ** step : 0 }));
+  const tolerance = step < 0 ? 0.4 / 2 ** step : 0;
+  if (!paths.has(key)) paths.set(key, makePath(loopsOf.get(mask), { exact, tolerance }));
   return paths.get(key);
 }
 
@@ -60,7 +61,8 @@ export function paintCaptions(context, found, { text, place, area }) {
   for (const each of found) {
     const anchor = each.mask.bounds && place(each.mask.bounds);
     if (!anchor || !meets(anchor, area)) continue;
-    const plate = { width: Math.round(context.measureText(each.caption).width + text * 0.9), height: Math.round(text * 1.6) };
+    const length = context.measureText(each.caption).width;
+    const plate = { width: Math.round(length + text * 0.9), height: Math.round(text * 1.6) };
     const crowd = found.length > CROWD;
     if (crowd && anchor.right - anchor.left < 0.6 * plate.width) continue;  // it would hide its object
     const { spot, cost } = freePlace(plate, anchor, taken, area);

@@ -28,9 +28,10 @@ export class Panel {
   }
 
   #listenToControls() {
-    $("threshold").addEventListener("input", (event) => this.#store.set(this.#keep({ threshold: event.target.valueAsNumber })));
-    $("opacity").addEventListener("input", (event) => this.#store.set({ opacity: event.target.valueAsNumber }));
-    $("captions").addEventListener("change", (event) => this.#store.set({ captions: event.target.checked }));
+    const on = (id, read) => $(id).addEventListener("input", () => this.#store.set(this.#keep(read($(id)))));
+    on("threshold", (slider) => ({ threshold: slider.valueAsNumber }));
+    on("opacity", (slider) => ({ opacity: slider.valueAsNumber }));
+    on("captions", (box) => ({ captions: box.checked }));
     $("classes").addEventListener("click", (event) => {
       const chip = event.target.closest("button");
       if (chip) this.#toggle(Number(chip.dataset.category));
@@ -153,7 +154,8 @@ function hint({ found, phase }, over) {
 function emptiness({ found, model }) {
   const classes = `The model knows ${listing(model.class_names)}.`;
   if (!found?.length) return `Nothing was found in this picture. ${classes}`;
-  return `Nothing is that certain; the best score is ${found[0].score.toFixed(2)}. Lower the threshold to see it. ${classes}`;
+  const best = found[0].score.toFixed(2);
+  return `Nothing is that certain; the best score is ${best}. Lower the threshold to see it. ${classes}`;
 }
 
 function chip({ category, name, count }, on) {
@@ -166,13 +168,13 @@ function chip({ category, name, count }, on) {
 }
 
 function listRow(found) {
-  const { index, name, score, colour, mask } = found;
+  const { index, name, score, colour, mask } = found, share = percent(mask.area / (mask.width * mask.height));
   const swatch = element("span", { className: "swatch" });
   swatch.style.background = css(colour);
   const row = element("li", { id: `object-${index}`, found }, [
     swatch,
     element("span", { className: "name", textContent: name }),
-    element("span", { className: "area", textContent: percent(mask.area / (mask.width * mask.height)), title: pixels(mask.area) }),
+    element("span", { className: "area", textContent: share, title: pixels(mask.area) }),
     element("span", { className: "score", textContent: score.toFixed(2) }),
   ]);
   row.dataset.index = index;

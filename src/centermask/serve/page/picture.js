@@ -1,5 +1,5 @@
-// A picture's pixels as the server will see them: upright. Browsers turn JPEG and PNG as their notes ask, but some leave
-// WebP lying.
+// A picture's pixels as the server will see them: upright. Browsers turn JPEG and PNG as their notes ask; Chromium
+// leaves WebP lying.
 
 /** The upright pixels of a file; fails if the browser cannot read it. */
 export async function readPicture(file) {
@@ -29,7 +29,8 @@ function turns(width, height) {
 
 /** The orientation in a WebP file's notes, 1 to 8; 1 if they say nothing, or nothing that makes sense. */
 function webpOrientation(view) {
-  for (let at = 12; at + 8 <= view.byteLength; at += 8 + view.getUint32(at + 4, true) + (view.getUint32(at + 4, true) % 2)) {
+  const after = (at) => at + 8 + 2 * Math.ceil(view.getUint32(at + 4, true) / 2);  // chunks have an even length
+  for (let at = 12; at + 8 <= view.byteLength; at = after(at)) {
     if (view.getUint32(at) !== 0x45584946) continue;  // "EXIF"
     const prefixed = at + 14 <= view.byteLength && view.getUint32(at + 8) === 0x45786966;  // "Exif\0\0" before it
     return tiffOrientation(view, at + (prefixed ? 14 : 8));

@@ -20,7 +20,8 @@ export async function askModel(token) {
 export async function askObjects(file, { threshold, token, signal }) {
   const body = new FormData();
   body.append("file", file, file.name);
-  return (await ask(`predict?threshold=${threshold}`, { method: "POST", body, signal, headers: headersOf(token) })).json();
+  const request = { method: "POST", body, signal, headers: headersOf(token) };
+  return (await ask(`predict?threshold=${threshold}`, request)).json();
 }
 
 function headersOf(token) {

@@ -137,10 +137,10 @@ export class Stage {
     context.imageSmoothingEnabled = scale < PIXELS_FROM;
     context.imageSmoothingQuality = "high";
     paintPicture(context, small ? this.#small.bitmap : picture.bitmap, {
-      left: this.#view.left * devicePixelRatio,
-      top: this.#view.top * devicePixelRatio,
-      width: picture.width * scale,
-      height: picture.height * scale,
+      left: Math.round(this.#view.left * devicePixelRatio),
+      top: Math.round(this.#view.top * devicePixelRatio),
+      width: Math.round(picture.width * scale),  // whole pixels, or the white below shows at its edges
+      height: Math.round(picture.height * scale),
     });
   }
 

@@ -18,11 +18,14 @@ export function fillTip(tip, { name, colour, score, record, mask }) {
 /** Puts the tip beside the mouse, or over the box of the object, always whole on the stage. */
 export function placeTip(tip, mouse, box, room) {
   const { offsetWidth: width, offsetHeight: height } = tip;
-  const [x, y] = mouse ? besideMouse(mouse, width, height, room) : [(box.left + box.right - width) / 2, box.top - height - 30];
+  const above = [(box.left + box.right - width) / 2, box.top - height - 30];
+  const [x, y] = mouse ? besideMouse(mouse, width, height, room) : above;
   const inside = (place, space) => Math.round(Math.max(8, Math.min(place, space - 8)));
   tip.style.transform = `translate(${inside(x, room.width - width)}px, ${inside(y, room.height - height)}px)`;
 }
 
 function besideMouse({ x, y }, width, height, room) {
-  return [x + 16 + width > room.width ? x - width - 12 : x + 16, y + 16 + height > room.height ? y - height - 12 : y + 16];
+  const left = x + 16 + width > room.width ? x - width - 12 : x + 16;
+  const top = y + 16 + height > room.height ? y - height - 12 : y + 16;
+  return [left, top];
 }

@@ -28,7 +28,8 @@ export function moved(view, { x, y }, picture, room) {
 
 /** Keeps a large picture over the whole stage and a small one in its middle. */
 function held({ scale, left, top }, picture, room) {
-  const hold = (place, size, space) => (size <= space ? (space - size) / 2 : Math.min(0, Math.max(space - size, place)));
+  const within = (place, size, space) => Math.min(0, Math.max(space - size, place));
+  const hold = (place, size, space) => (size <= space ? (space - size) / 2 : within(place, size, space));
   return {
     left: Math.round(hold(left, picture.width * scale, room.width)),
     top: Math.round(hold(top, picture.height * scale, room.height)),
