@@ -20,7 +20,7 @@ from centermask.size import Size
 ROOT = Path(__file__).parents[1]
 SAMPLES = ROOT / "src" / "centermask" / "serve" / "page" / "samples"
 SIDE, GAP, GROUND = 340, 8, (20, 20, 24)
-WINDOW = {"width": 1280, "height": 640}
+WINDOW = {"width": 1280, "height": 690}
 
 
 def make_samples(folder: Path) -> None:

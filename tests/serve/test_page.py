@@ -375,16 +375,35 @@ def test_the_list_and_the_picture_point_at_each_other(visit: Visit) -> None:
 
 
 def test_zooming_keeps_the_pixel_under_the_mouse(visit: Visit) -> None:
-    visit.show(PORTRAITS.read_bytes())
-    for x, y in ((500, 150), (30, 300)):
-        visit.page.keyboard.press("Escape")
-        visit.page.click("#zoom-fit")
-        visit.move_to(x, y)
-        before = visit.page.evaluate("document.querySelector('#list li.pointed')?.id")
-        visit.page.mouse.wheel(0, -800)
-        assert "zoomed" in visit.page.get_attribute("#stage", "class")
-        visit.page.mouse.wheel(0, 0)
-        assert visit.page.evaluate("document.querySelector('#list li.pointed')?.id") == before
+    """Where the picture covers the stage; to one CSS pixel, to which views are rounded."""
+    errors = visit.page.evaluate("""async () => {
+        const { fitted, zoomed } = await import("/page/view.js");
+        const picture = { width: 1000, height: 700 }, room = { width: 800, height: 600 };
+        const start = zoomed(fitted(picture, room), 2, { x: 300, y: 200 }, picture, room), errors = [];
+        for (const factor of [1, 1.3, 4]) for (const x of [0, 333, 800]) for (const y of [0, 150, 600]) {
+            const next = zoomed(start, factor, { x, y }, picture, room);
+            const before = [(x - start.left) / start.scale, (y - start.top) / start.scale];
+            const after = [next.left + before[0] * next.scale, next.top + before[1] * next.scale];
+            errors.push(Math.abs(after[0] - x), Math.abs(after[1] - y));
+        }
+        return errors;
+    }""")
+    assert max(errors) <= 1
+
+
+def test_the_wheel_zooms_and_the_whole_picture_comes_back(visit: Visit) -> None:
+    answer = visit.show(PORTRAITS.read_bytes())
+    mask = decode(answer["instances"][0]["segmentation"])
+    y, x = np.argwhere(mask).mean(axis=0).round().astype(int).tolist()
+    visit.slide("threshold", 0.5)
+    visit.move_to(x, y)
+    visit.page.mouse.wheel(0, -900)
+    visit.page.wait_for_selector("#stage.zoomed")
+    for _ in range(4):
+        visit.page.mouse.wheel(0, 900)
+    visit.page.wait_for_selector("#stage:not(.zoomed)")
+    visit.move_to(x, y)
+    assert visit.page.locator("#object-0.pointed").count() == 1
 
 
 def test_nothing_found_is_said_in_words(visit: Visit) -> None:

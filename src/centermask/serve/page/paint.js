@@ -24,11 +24,11 @@ export function paintMasks(context, found, { scale, line, opacity, pointed = nul
   for (const each of order) {
     const path = pathAt(each.mask, scale);
     const aside = pointed !== null && each !== pointed;
-    context.fillStyle = css(each.colour, opacity * (aside ? 0.4 : 1) + (each === pointed ? 0.15 : 0));
+    context.fillStyle = css(each.colour, opacity * (aside ? 0.6 : 1) + (each === pointed ? 0.15 : 0));
     context.fill(path, "evenodd");
     context.lineJoin = "round";
     stroke(context, path, css([0, 0, 0], aside ? 0.25 : 0.5), (line * 1.7 + (each === pointed ? line : 0)) / scale);
-    stroke(context, path, css(each.colour, aside ? 0.6 : 1), (line + (each === pointed ? line : 0)) / scale);
+    stroke(context, path, css(each.colour, aside ? 0.8 : 1), (line + (each === pointed ? line : 0)) / scale);
   }
 }
 
