@@ -235,7 +235,7 @@ def test_outlines_enclose_the_pixels_and_nothing_else(visit: Visit) -> None:
 
 def test_outlines_that_are_evened_out_stay_within_half_a_pixel(visit: Visit) -> None:
     """A staircase becomes its slope; a square keeps its sides; a line one pixel wide stays one."""
-    stairs = np.arange(8)[:, None] >= np.arange(8)[None, :]
+    stairs = np.arange(8)[:, None] >= np.arange(24)[None, :] // 3  # one down, three to the right
     line = np.zeros((5, 9), dtype=bool)
     line[2, 1:8] = True
     shapes = {"stairs": stairs, "square": np.pad(np.ones((6, 6), dtype=bool), 1), "line": line}
@@ -245,7 +245,7 @@ def test_outlines_that_are_evened_out_stay_within_half_a_pixel(visit: Visit) -> 
         return codes.map((code) => evenOut(traceLoops(new Mask(code))[0]));
     }""", codes)  # fmt: skip
     points = np.array(stair).reshape(-1, 2)
-    on_slope = np.isclose(points[:, 0] - points[:, 1], 0.5)
+    on_slope = np.isclose(points[:, 0] - 3 * points[:, 1], 1.5)
     assert on_slope.sum() >= 12, points
     assert {(1, 1.5), (1, 6.5), (1.5, 1), (6.5, 1)} <= {tuple(point) for point in np.array(square).reshape(-1, 2)}
     assert np.ptp(np.array(thin).reshape(-1, 2)[:, 1]) == 1
