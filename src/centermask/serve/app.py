@@ -61,7 +61,7 @@ def make_app(predictor: Predictor, settings: Settings | None = None) -> FastAPI:
     metrics = Metrics()
     service = Service(predictor, settings, metrics)
     app = FastAPI(title="centermask", version=__version__, description="Finds the objects of pictures.",
-                  docs_url=None, redoc_url=None)  # fmt: skip
+                  docs_url=None, redoc_url=None, redirect_slashes=False)  # fmt: skip
     guards = [Depends(_token_check(settings.token))] if settings.token else []
     locked = {401: "The token is missing or wrong"} if settings.token else {}
     info = _describe(predictor, settings)
