@@ -22,6 +22,7 @@ from centermask.ops import rle
 from centermask.predict import Predictor
 from centermask.serve import Settings, make_app
 from centermask.serve import app as app_module
+from centermask.size import Size
 from tests.model.small import small_model
 from tests.serve.made import CONFIG, Client, Quarters, ask, asking, encoded, opened
 
@@ -238,6 +239,7 @@ def test_every_answer_has_the_secure_headers() -> None:
 
 def test_unknown_addresses_and_methods_are_refused_in_the_same_form() -> None:
     assert "/docs" in error(ask("GET", "/nothing"), 404)
+    assert "/docs" in error(ask("GET", "/model/"), 404)  # no redirect, which would go where the Host header says
     assert "/docs" in error(ask("GET", "/page/%00"), 404)
     assert "/docs" in error(ask("GET", "/page/../app.py"), 404)
     assert "/docs" in error(ask("GET", "/page/..%2fapp.py"), 404)
@@ -260,6 +262,16 @@ def test_too_little_memory_is_no_internal_error(caplog: pytest.LogCaptureFixture
     answer = ask("POST", "/predict", network=network, content=encoded(red=255))
     assert "memory" in error(answer, 503)
     assert "too many pixels" in caplog.text
+
+
+def test_a_picture_that_does_not_fit_the_only_plane_is_too_large() -> None:
+    app = make_app(Predictor(opened(plane=Size(32, 32)), resize=False))
+
+    async def go() -> httpx.Response:
+        async with Client(transport=httpx.ASGITransport(app), base_url="http://localhost") as client:
+            return await client.post("/predict", content=PICTURE)
+
+    assert "does not fit" in error(asyncio.run(go()), 413)
 
 
 async def until(condition: object) -> None:

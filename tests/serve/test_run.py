@@ -17,7 +17,7 @@ from centermask.errors import UserError
 from centermask.serve import run as run_module
 from centermask.serve.run import Address, read_token
 from tests.runtimes.made import write
-from tests.runtimes.test_without_torch import COMMAND, FORBIDDEN, OURS
+from tests.runtimes.test_without_torch import COMMAND, FORBIDDEN, OURS, python
 from tests.serve.made import Server, encoded, noise, read_all, running
 
 PICTURE = encoded()
@@ -73,6 +73,17 @@ def test_the_command_serves_an_exported_file_without_torch_and_says_where(weight
     assert server.process.returncode == 0
     assert err == ""
     assert '"POST /predict HTTP/1.1" 200' in out
+
+
+def test_it_is_found_at_version_six_of_the_protocol_too(weights: Path) -> None:
+    if not socket.has_ipv6:
+        pytest.skip("this Python has no IPv6")
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        pytest.skip("this machine has no IPv6")
+    with running("-m", "centermask", "serve", weights, "--port", "0", "--host", "::1") as server:
+        assert httpx.get(f"http://[::1]:{server.port}/healthz").status_code == 200
 
 
 def test_a_token_is_read_from_a_file_and_asked_for(weights: Path, tmp_path: Path) -> None:
@@ -301,6 +312,15 @@ def test_what_cannot_be_served_is_refused_in_words(capsys: pytest.CaptureFixture
                         ("--batch", "0"), ("--window-ms", "inf"), ("--drain-seconds", "nan"),
                         ("--limit-connections", "0")):  # fmt: skip
         refused(capsys, flag, value)
+
+
+@pytest.mark.parametrize("part", ["fastapi", "uvicorn"])
+def test_a_missing_part_is_named_with_its_mend(part: str) -> None:
+    done = python(COMMAND, part, "serve", "--port", "0")
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert part in line
+    assert "pip install 'centermask[serve]'" in line
 
 
 def test_a_token_may_lie_in_the_environment() -> None:

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from fastapi import Depends, FastAPI, HTTPException, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, PlainTextResponse
+from fastapi.responses import FileResponse, HTMLResponse, JSONResponse
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException as AnyHTTPException
@@ -15,7 +15,7 @@ from centermask import __version__
 from centermask.predict import Predictor
 from centermask.serve.answers import CocoFile, Error, Format, Found, Health, Limits, ModelInfo, refusal
 from centermask.serve.docs import docs_page
-from centermask.serve.door import FIELD
+from centermask.serve.door import FIELD, MAX_PARTS
 from centermask.serve.gate import Gate
 from centermask.serve.metrics import CONTENT_TYPE, Metrics
 from centermask.serve.service import Asked, Service
@@ -23,18 +23,21 @@ from centermask.serve.settings import Settings
 
 PAGE = Path(__file__).parent / "page"
 """The files of the web page, served as they are."""
-BINARY = {"schema": {"type": "string", "format": "binary"}}
+BINARY = {"type": "string", "format": "binary"}
+KINDS = ("image/jpeg", "image/png", "image/webp", "image/gif")
+FORM = {"type": "object", "properties": {FIELD: BINARY}, "required": [FIELD], "maxProperties": MAX_PARTS}
 BODY = {
     "required": True,
     "content": {
-        "multipart/form-data": {
-            "schema": {"type": "object", "properties": {FIELD: BINARY["schema"]}, "required": [FIELD]}
-        },
-        **dict.fromkeys(("image/jpeg", "image/png", "image/webp", "application/octet-stream"), BINARY),
+        "multipart/form-data": {"schema": FORM, "encoding": {FIELD: {"contentType": ", ".join(KINDS)}}},
+        **{kind: {"schema": BINARY} for kind in KINDS},
     },
 }
-"""Written by hand: the body is read by us, within limits, and FastAPI does not know of it."""
+"""Written by hand: the body is read by us, within limits, and FastAPI does not know of it. Bytes decide, not types."""
 ANY_TIME = {400: "The host name is not served, or the request is broken", 503: "Too many connections, or closing"}
+FIGURES: dict[int | str, dict[str, Any]] = {
+    200: {"description": "All figures", "content": {"text/plain": {"schema": {"type": "string"}}}}
+}
 REFUSALS = {
     400: "The picture or the form is broken, or the host name is not served",
     403: "Asked by a page of another site",
@@ -58,7 +61,7 @@ def make_app(predictor: Predictor, settings: Settings | None = None) -> FastAPI:
     metrics = Metrics()
     service = Service(predictor, settings, metrics)
     app = FastAPI(title="centermask", version=__version__, description="Finds the objects of pictures.",
-                  docs_url=None, redoc_url=None)  # fmt: skip
+                  docs_url=None, redoc_url=None, redirect_slashes=False)  # fmt: skip
     guards = [Depends(_token_check(settings.token))] if settings.token else []
     locked = {401: "The token is missing or wrong"} if settings.token else {}
     info = _describe(predictor, settings)
@@ -92,8 +95,8 @@ def make_app(predictor: Predictor, settings: Settings | None = None) -> FastAPI:
     async def healthz() -> Health:
         return Health()
 
-    @app.get("/metrics", summary="Figures for Prometheus", response_class=PlainTextResponse,
-             responses=_errors(ANY_TIME | locked), dependencies=guards)  # fmt: skip
+    @app.get("/metrics", summary="Figures for Prometheus", response_class=Response,
+             responses=FIGURES | _errors(ANY_TIME | locked), dependencies=guards)  # fmt: skip
     async def figures() -> Response:
         return Response(metrics.text(), media_type=CONTENT_TYPE)
 
@@ -132,7 +135,9 @@ def _token_check(token: str) -> Any:
 
 
 def _predict_responses() -> dict[int | str, dict[str, Any]]:
-    return {200: {"model": Found | CocoFile, "description": "What was found", "content": {"image/png": BINARY}}}
+    return {
+        200: {"model": Found | CocoFile, "description": "What was found", "content": {"image/png": {"schema": BINARY}}}
+    }
 
 
 def _errors(refusals: dict[int, str]) -> dict[int | str, dict[str, Any]]:

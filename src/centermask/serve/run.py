@@ -89,8 +89,8 @@ def serve(load: Callable[[], Predictor], settings: Settings, address: Address) -
         _warm_up(predictor)
         server = _make_server(make_app(predictor, settings), settings, address)
         _listen(port, address)
-        print(f"{settings.name} at {_url(port)} (Ctrl+C stops it)", flush=True)
         with _ended_by_signals(server):
+            print(f"{settings.name} at {_url(port)} (Ctrl+C stops it)", flush=True)
             server.run([port])
 
 

@@ -104,7 +104,10 @@ class Service:
 
     def _prepare(self, body: bytes, content_type: str) -> tuple[Upload, Prepared]:
         upload = unpack(body, content_type)
-        return upload, self.predictor.prepare(decode(upload, self.settings))
+        try:
+            return upload, self.predictor.prepare(decode(upload, self.settings))
+        except UserError as error:  # a predictor that does not resize may have no plane that is large enough
+            raise HTTPException(413, str(error)) from None
 
     async def _find(self, prepared: Prepared, score_threshold: float) -> SoftInstances:
         try:
