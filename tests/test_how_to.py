@@ -2,13 +2,17 @@
 
 import os
 import shlex
+import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
 
 from centermask.cli import main
+from tests.serve.made import running
 from tests.test_docs import ROOT, blocks
 
 SMALL = {
@@ -58,3 +62,45 @@ def test_the_commands_of_a_guide_run_in_an_empty_folder(
                 assert run_torchrun(arguments) == 0, arguments
             case _:
                 pytest.fail(f"{guide} has a command that the test does not know: {first}")
+
+
+@contextmanager
+def served(words: list[str]) -> Iterator[str]:
+    """A service as a guide starts it, on a free port; gives its address."""
+    with running("-m", "centermask", *words[1:], "--port", "0") as server:
+        yield f"127.0.0.1:{server.port}"
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
+def test_what_the_guide_asks_of_a_service_is_answered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each `centermask serve` runs until the next; what stands between them is asked of it."""
+    monkeypatch.chdir(tmp_path)
+    guide = ROOT / "docs" / "how-to" / "serve.md"
+    asked = 0
+    with ExitStack() as stack:
+        address = ""
+        for line in filter(None, "\n".join(blocks(guide, "sh")).splitlines()):
+            words = shlex.split(line)
+            if words[:2] == ["centermask", "serve"]:
+                stack.close()
+                address = stack.enter_context(served(words))
+            elif words[0] == "centermask":
+                assert run_ours(words[1:]) == 0, line
+            else:
+                done = subprocess.run(["bash", "-c", line.replace("127.0.0.1:8000", address)], check=False, timeout=60)
+                assert done.returncode == 0, line
+                asked += words[0] == "curl"
+        (client,) = [code for code in blocks(guide, "python") if "httpx" in code]
+        assert asked >= 8
+        assert (tmp_path / "astronaut.png").read_bytes().startswith(b"\x89PNG")
+        stack.close()
+        address = stack.enter_context(served(["centermask", "serve"]))
+        exec(compile(client.replace("127.0.0.1:8000", address), "<python of serve.md>", "exec"), {})
+
+
+def test_the_guide_mounts_an_app_that_works() -> None:
+    (code,) = [code for code in blocks(ROOT / "docs" / "how-to" / "serve.md", "python") if "make_app" in code]
+    made: dict[str, object] = {}
+    exec(compile(code, "<python of serve.md>", "exec"), made)
+    assert made["app"].title == "centermask"

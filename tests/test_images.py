@@ -14,7 +14,18 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from centermask.errors import UserError
-from centermask.images import Fitted, SoftInstances, find_images, fit, read_image, restore, to_rgb
+from centermask.images import (
+    Fitted,
+    LargePictureError,
+    SoftInstances,
+    UnknownPictureError,
+    decode_image,
+    find_images,
+    fit,
+    read_image,
+    restore,
+    to_rgb,
+)
 from centermask.ops import mask_warp
 from centermask.ops.mask_crop import crop_masks
 from centermask.ops.mask_warp import Bitmap
@@ -225,6 +236,23 @@ def test_too_many_pixels_are_refused_before_they_are_decoded(tmp_path: Path) -> 
 def test_a_picture_between_pillows_two_limits_gives_no_warning(tmp_path: Path) -> None:
     path = saved(tmp_path, Image.new("1", (12000, 8000)), "big.png")
     assert "1000 pixels" in refused(path, max_pixels=1000)  # opened, hence past Pillow's warning, not decoded
+
+
+def test_bytes_are_read_like_the_file_that_holds_them(tmp_path: Path) -> None:
+    path = saved(tmp_path, Image.fromarray(COLOURS), "a.png")
+    np.testing.assert_array_equal(decode_image(path.read_bytes()), read_image(path))
+
+
+def test_bytes_are_refused_by_kind_under_the_name_they_are_given(tmp_path: Path) -> None:
+    whole = saved(tmp_path, Image.fromarray(COLOURS), "a.png").read_bytes()
+    with pytest.raises(UnknownPictureError, match=r"^the upload: this is no picture"):
+        decode_image(b"not a picture", name="the upload")
+    with pytest.raises(UnknownPictureError, match=r"^the picture: "):
+        decode_image(b"")
+    with pytest.raises(LargePictureError, match="11 pixels"):
+        decode_image(whole, max_pixels=11)
+    with pytest.raises(UserError, match="cut off"):
+        decode_image(whole[:50])
 
 
 def encoded(kind: str) -> bytes:

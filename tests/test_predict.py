@@ -151,6 +151,17 @@ def test_batch_of_two_equals_two_batches() -> None:
     assert predict.batch([]) == []
 
 
+def test_three_steps_are_one_call() -> None:
+    predict, image = Predictor(Quadrants()), picture(200, 100)
+    prepared = predict.prepare(image)
+    assert (prepared.fitted, prepared.original) == ((128, 64), (200, 100))
+    (found,) = predict.find([prepared], 0.0)
+    assert same(predict.finish(found, prepared), predict(image))
+    strict = predict.finish(found, prepared, score_threshold=0.5, max_detections=1, file_name="a.png")
+    np.testing.assert_allclose(strict.scores, [0.8])
+    assert strict.file_name == "a.png"
+
+
 class Watcher(Quadrants):
     """Keeps the sizes that it was shown."""
 

@@ -1,5 +1,5 @@
-"""The command line: ``centermask train | evaluate | compare | predict | export | bench | data check | data convert |
-demo | gems | import-published | import-backbone | presets | doctor``.
+"""The command line: ``centermask train | evaluate | compare | predict | serve | export | bench | data check |
+data convert | demo | gems | import-published | import-backbone | presets | doctor``.
 
 The one file that imports lazily: ``--help`` must not wait for torch.
 """
@@ -325,6 +325,82 @@ class Predict:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Serve:
+    """Put a network behind an address: a page, and predictions over HTTP.
+
+    Ctrl+C or SIGTERM stops it once it has finished what has begun.
+    """
+
+    weights: Positional[str] = "nano"
+    """A weights file or an exported one; the bundled weights find cats and people."""
+    port: int = 8000
+    """0 takes any free one."""
+    host: str = "127.0.0.1"
+    """The address to be found at; 0.0.0.0 for all of this machine, which others can reach."""
+    allow_host: tuple[str, ...] = ()
+    """Names under which it may be called; those of this machine if it is found at no other address, else any."""
+    token_file: Path | None = None
+    """A file with a token that requests must carry; or set CENTERMASK_TOKEN."""
+    device: str = "auto"
+    """cpu, cuda, or what there is."""
+    precision: Precision | None = None
+    """In what weights compute; fp32 if not given. An exported file's precision is its own."""
+    compile: bool = False
+    """Compile weights with torch.compile: slow at first, faster afterwards."""
+    short_side: int | None = None
+    """Scale pictures so that their short side is this; as in training if not given."""
+    score_threshold: float | None = None
+    """Leave out objects with a lower score, unless a request says otherwise."""
+    max_detections: int | None = None
+    """Keep this many objects of a picture, best first."""
+    batch: int = 8
+    """Pictures in one run of the network; only pictures of one size share a run."""
+    window_ms: float = 5.0
+    """How long the first picture of a run waits for others, in milliseconds."""
+    queue: int = 64
+    """Pictures in work at once; who comes then is answered 429."""
+    max_body_mb: float = 20.0
+    """Megabytes of a request's body."""
+    max_pixels_mp: float = 50.0
+    """Megapixels of a picture."""
+    head_seconds: float = 10.0
+    """In which a request's headers must have come."""
+    body_seconds: float = 10.0
+    """In which its body must have come."""
+    request_seconds: float = 30.0
+    """In which it must have been answered."""
+    drain_seconds: float = 30.0
+    """For what has begun when it is told to stop."""
+    limit_connections: int = 256
+    """Connections that may be open at once."""
+    log_requests: bool = False
+    """Write a line for each request."""
+
+    def run(self) -> int:
+        from centermask.predict import Predictor
+        from centermask.serve import Settings
+
+        try:
+            from centermask.serve.run import Address, read_token, serve
+        except ModuleNotFoundError as error:
+            raise UserError(f"the service needs uvicorn ({error}); pip install 'centermask[serve]'") from error
+        settings = Settings(
+            name=Path(self.weights).name, batch=self.batch, window_seconds=self.window_ms / 1000, queue=self.queue,
+            body_bytes=_millions("--max-body-mb", self.max_body_mb),
+            pixels=_millions("--max-pixels-mp", self.max_pixels_mp), body_seconds=self.body_seconds,
+            request_seconds=self.request_seconds, token=read_token(self.token_file, os.environ), hosts=self.allow_host,
+        )  # fmt: skip
+        address = Address(host=self.host, port=self.port, head_seconds=self.head_seconds,
+                          connections=self.limit_connections, drain_seconds=self.drain_seconds,
+                          log_requests=self.log_requests)  # fmt: skip
+        serve(lambda: Predictor(self.weights, device=_device(self.device), short_side=self.short_side,
+                                score_threshold=self.score_threshold, max_detections=self.max_detections,
+                                precision=self.precision, compile=self.compile),
+              settings, address)  # fmt: skip
+        return 0
+
+
+@dataclass(frozen=True, kw_only=True)
 class Export:
     """Write a network as one file for ONNX Runtime, OpenVINO or torch.export, from picture to boxes, scores and masks.
 
@@ -558,6 +634,7 @@ Command = (
     | Annotated[Compare, subcommand("compare")]
     | Annotated[Data, subcommand("data")]
     | Annotated[Predict, subcommand("predict")]
+    | Annotated[Serve, subcommand("serve")]
     | Annotated[Export, subcommand("export")]
     | Annotated[Bench, subcommand("bench")]
     | Annotated[Demo, subcommand("demo")]
@@ -573,6 +650,7 @@ AnyCommand = (
     | Compare
     | Data
     | Predict
+    | Serve
     | Export
     | Bench
     | Demo
@@ -702,6 +780,12 @@ def _leave_the_others() -> None:
 
 def _device(name: str) -> str | None:
     return None if name == "auto" else name
+
+
+def _millions(flag: str, value: float) -> int:
+    if not 0 < value < 1e6:  # neither is "not a number"
+        raise UserError(f"{flag} must be more than 0, not {value}")
+    return max(1, round(value * 1e6))
 
 
 def _progress() -> "Progress":

@@ -4,6 +4,7 @@ Numpy and Pillow only: an exported model walks through the same two doors withou
 """
 
 import glob
+import io
 import os
 import stat
 import warnings
@@ -31,6 +32,9 @@ MAX_PIXELS = 178_956_970
 Picture = UInt8[np.ndarray, "height width 3"]
 """RGB, 0 to 255."""
 
+MAX_SCANS = 100
+"""Of a JPEG. Progressive ones have about ten; each costs a walk over the whole picture, and takes a few bytes."""
+
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")  # Pillow knows more, some of which start programs
 
 _UPRIGHT = {
@@ -48,6 +52,14 @@ _SIDEWAYS = (5, 6, 7, 8)
 """Orientations that exchange height and width."""
 
 
+class UnknownPictureError(UserError):
+    """What was given is no picture of a format that is read."""
+
+
+class LargePictureError(UserError):
+    """The picture has more pixels than are allowed."""
+
+
 def read_image(path: Path | str, max_pixels: int = MAX_PIXELS) -> Picture:
     """Decode a JPEG, PNG, WebP, BMP, TIFF or GIF file to RGB, upright as its EXIF orientation says.
 
@@ -55,17 +67,27 @@ def read_image(path: Path | str, max_pixels: int = MAX_PIXELS) -> Picture:
     end, so that a truncated one never passes for a whole one; broken metadata in a sound picture is passed over.
 
     Raises:
-        UserError: there is no such file, it may not be read, is empty, broken, no picture, or has over ``max_pixels``.
+        UserError: there is no such file, it may not be read, is empty, broken, no picture (``UnknownPictureError``), or
+            has over ``max_pixels`` (``LargePictureError``).
     """
-    try:
-        with warnings.catch_warnings():
-            # Only Pillow's: should threads race here and a filter be left behind, nobody else is silenced.
-            warnings.filterwarnings("ignore", module="PIL")
-            return _decode(Path(path), max_pixels)
-    except UserError:
-        raise
-    except Exception as error:  # on hostile bytes, decoders raise nearly anything
-        raise UserError(_complaint(path, error)) from error
+    with _in_words(path), _opened(Path(path), max_pixels) as image:
+        image.load()
+        return to_rgb(image)
+
+
+def decode_image(data: bytes, max_pixels: int = MAX_PIXELS, name: str = "the picture") -> Picture:
+    """The same for what stands in a file, in memory; ``name`` is what errors call it.
+
+    Whoever sent the bytes may mean harm, so a JPEG of more than ``MAX_SCANS`` scans is refused: it could take hours.
+
+    Raises:
+        UserError: see ``read_image``, or the JPEG has too many scans.
+    """
+    with _in_words(name), _within(io.BytesIO(data), name, max_pixels) as image:
+        if _holds_jpeg(image) and data.count(b"\xff\xda") > MAX_SCANS:
+            raise UserError(f"{name}: the JPEG has more than {MAX_SCANS} scans; save it anew")
+        image.load()
+        return to_rgb(image)
 
 
 def read_size(path: Path | str, max_pixels: int = MAX_PIXELS) -> Size:
@@ -76,40 +98,52 @@ def read_size(path: Path | str, max_pixels: int = MAX_PIXELS) -> Size:
     Raises:
         UserError: see ``read_image``, as far as the header tells.
     """
+    with _in_words(path), _opened(Path(path), max_pixels) as image:
+        if image.format == "PNG" and "Raw profile type exif" not in image.info and not _has_late_notes(path):
+            image.info.setdefault("exif", b"")  # else Pillow decodes the picture to look for it at the end
+        if isinstance(image, TiffImageFile):  # newer versions of Pillow have turned its size already
+            width, height = image.tag_v2[IMAGEWIDTH], image.tag_v2[IMAGELENGTH]
+        else:
+            width, height = image.size
+        return Size(width, height) if _orientation(image) in _SIDEWAYS else Size(height, width)
+
+
+@contextmanager
+def _in_words(name: Path | str) -> Iterator[None]:
+    """Turn whatever decoders raise into a ``UserError`` that names the picture."""
     try:
         with warnings.catch_warnings():
+            # Only Pillow's: should threads race here and a filter be left behind, nobody else is silenced.
             warnings.filterwarnings("ignore", module="PIL")
-            with _opened(Path(path), max_pixels) as image:
-                if image.format == "PNG" and "Raw profile type exif" not in image.info and not _has_late_notes(path):
-                    image.info.setdefault("exif", b"")  # else Pillow decodes the picture to look for it at the end
-                if isinstance(image, TiffImageFile):  # newer versions of Pillow have turned its size already
-                    width, height = image.tag_v2[IMAGEWIDTH], image.tag_v2[IMAGELENGTH]
-                else:
-                    width, height = image.size
-                return Size(width, height) if _orientation(image) in _SIDEWAYS else Size(height, width)
+            yield
     except UserError:
         raise
     except Exception as error:  # on hostile bytes, decoders raise nearly anything
-        raise UserError(_complaint(path, error)) from error
-
-
-def _decode(path: Path, max_pixels: int) -> Picture:
-    with _opened(path, max_pixels) as image:
-        image.load()
-        return to_rgb(image)
+        raise _refusal(name, error) from error
 
 
 @contextmanager
 def _opened(path: Path, max_pixels: int) -> Iterator[Image.Image]:
-    """A picture whose header has been read and found within the limit."""
+    """A file's picture whose header has been read and found within the limit."""
     with path.open("rb") as file:
         status = os.fstat(file.fileno())
         if stat.S_ISREG(status.st_mode) and status.st_size == 0:
             raise UserError(f"{path}: the file is empty; copy or save the picture anew")
-        with Image.open(file, formats=FORMATS) as image:
-            if image.width * image.height > max_pixels:
-                raise UserError(_too_large(path, max_pixels))
+        with _within(file, path, max_pixels) as image:
             yield image
+
+
+@contextmanager
+def _within(file: io.BytesIO | io.BufferedReader, name: Path | str, max_pixels: int) -> Iterator[Image.Image]:
+    with Image.open(file, formats=FORMATS) as image:
+        if image.width * image.height > max_pixels:
+            raise _too_large(name, max_pixels)
+        yield image
+
+
+def _holds_jpeg(image: Image.Image) -> bool:
+    """Whether it is a JPEG, or a TIFF with JPEGs inside. In such data the bytes FF DA begin a scan and nothing else."""
+    return image.format in ("JPEG", "MPO") or "jpeg" in str(image.info.get("compression"))
 
 
 def _has_late_notes(path: Path | str) -> bool:
@@ -125,7 +159,8 @@ def _has_late_notes(path: Path | str) -> bool:
     return False
 
 
-def _complaint(path: Path | str, error: Exception) -> str:
+def _refusal(name: Path | str, error: Exception) -> UserError:
+    kind = UserError
     match error:
         case FileNotFoundError():
             reason = "there is no such file; check the path"
@@ -134,18 +169,20 @@ def _complaint(path: Path | str, error: Exception) -> str:
         case PermissionError():
             reason = "the file may not be read; give yourself the permission (chmod u+r)"
         case UnidentifiedImageError():
-            reason = "this is no picture that can be read; convert it to JPEG or PNG"
+            kind, reason = UnknownPictureError, "this is no picture that can be read; convert it to JPEG or PNG"
         case Image.DecompressionBombError():
-            return _too_large(path, MAX_PIXELS)
+            return _too_large(name, MAX_PIXELS)
         case MemoryError():
             reason = "there is not enough memory for the picture; scale it down"
         case _:
             reason = f"the picture is broken or cut off ({error or type(error).__name__}); copy or save it anew"
-    return " ".join(f"{path}: {reason}".split())
+    return kind(" ".join(f"{name}: {reason}".split()))
 
 
-def _too_large(path: Path | str, max_pixels: int) -> str:
-    return f"{path}: the picture has more than {max_pixels} pixels; scale it down or cut it into tiles"
+def _too_large(name: Path | str, max_pixels: int) -> LargePictureError:
+    return LargePictureError(
+        f"{name}: the picture has more than {max_pixels} pixels; scale it down or cut it into tiles"
+    )
 
 
 def to_rgb(image: Image.Image) -> Picture:
@@ -275,11 +312,12 @@ def fit(images: Sequence[UInt8[np.ndarray, "_ _ 3"]], sizes: Sequence[Size], div
     plane = pad_size([Size(1, 1), *sizes], divisor)
     pixels = np.zeros((len(images), 3, *plane), dtype=np.uint8)
     for target, image, size in zip(pixels, images, sizes, strict=True):
-        target[:, : size.height, : size.width] = _resize(image, size).transpose(2, 0, 1)
+        target[:, : size.height, : size.width] = resize(image, size).transpose(2, 0, 1)
     return Fitted(pixels, np.array(sizes, dtype=np.int64).reshape(-1, 2))
 
 
-def _resize(image: Picture, size: Size) -> UInt8[np.ndarray, "new_height new_width 3"]:
+def resize(image: Picture, size: Size) -> UInt8[np.ndarray, "new_height new_width 3"]:
+    """A picture as ``fit`` puts it on its plane."""
     if image.shape[:2] == size:
         return image
     return np.asarray(Image.fromarray(image).resize((size.width, size.height), Image.Resampling.BILINEAR))

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import UInt8
@@ -17,7 +17,7 @@ from PIL import Image
 
 from centermask.errors import UserError
 from centermask.files import whole_file, write_whole
-from centermask.images import SoftInstances, fit, read_image, restore, to_rgb
+from centermask.images import SoftInstances, fit, read_image, resize, restore, to_rgb
 from centermask.instances import Instances
 from centermask.runtimes.open import open_runtime
 from centermask.runtimes.runtime import Precision, Runtime, known_precision
@@ -27,6 +27,19 @@ from centermask.size import Size, fill_plane, fit_size
 Picture = UInt8[np.ndarray, "height width 3"]
 ImageLike = Path | str | Image.Image | np.ndarray | TensorLike
 """A file, a Pillow image, uint8 pixels H×W×3 or H×W (numpy), or a uint8 tensor 3×H×W; colours are RGB."""
+
+
+class Prepared(NamedTuple):
+    """A picture on its way to the network."""
+
+    pixels: Picture
+    """Of the size in which the network sees it."""
+    original: Size
+
+    @property
+    def fitted(self) -> Size:
+        """The size of ``pixels``."""
+        return Size(*self.pixels.shape[:2])
 
 
 class Predictor:
@@ -107,21 +120,53 @@ class Predictor:
         """
         if not images:
             return []
-        pictures = [load_picture(image) for image in images]
-        originals = [Size(*picture.shape[:2]) for picture in pictures]
-        sizes = [self._fitted_size(size) for size in originals]
-        answers = self.model(fit(pictures, sizes), self.score_threshold)
+        prepared = [self.prepare(image) for image in images]
+        found = self.find(prepared, self.score_threshold)
         return [
-            restore(
-                self._select(answer),
-                fitted=size,
-                original=original,
-                class_names=self.class_names,
-                category_ids=self.category_ids,
-                file_name=_file_name(image),
-            )
-            for answer, size, original, image in zip(answers, sizes, originals, images, strict=True)
+            self.finish(answer, one, file_name=_file_name(image))
+            for answer, one, image in zip(found, prepared, images, strict=True)
         ]
+
+    def prepare(self, image: ImageLike) -> Prepared:
+        """The first of three steps, for whoever runs them in threads of his own: a picture as the network sees it.
+
+        Raises:
+            UserError: the picture cannot be read or is of no known kind.
+        """
+        picture = load_picture(image)
+        original = Size(*picture.shape[:2])
+        return Prepared(resize(picture, self._fitted_size(original)), original)
+
+    def find(self, prepared: Sequence[Prepared], score_threshold: float) -> list[SoftInstances]:
+        """The second step: one run of the network, in one thread at a time.
+
+        Raises:
+            UserError: the device's memory does not suffice.
+        """
+        return self.model(fit([one.pixels for one in prepared], [one.fitted for one in prepared]), score_threshold)
+
+    def finish(
+        self,
+        found: SoftInstances,
+        prepared: Prepared,
+        *,
+        score_threshold: float | None = None,
+        max_detections: int | None = None,
+        file_name: str = "",
+    ) -> Instances:
+        """The third step: what was found, best first, in pixels of the picture.
+
+        A threshold or a count of its own may only be stricter than what the network was asked for.
+        """
+        threshold = self.score_threshold if score_threshold is None else score_threshold
+        return restore(
+            _select(found, threshold, max_detections or self.max_detections),
+            fitted=prepared.fitted,
+            original=prepared.original,
+            class_names=self.class_names,
+            category_ids=self.category_ids,
+            file_name=file_name,
+        )
 
     def _fitted_size(self, size: Size) -> Size:
         plane = self.model.plane
@@ -132,11 +177,6 @@ class Predictor:
             raise UserError(f"a picture of {size.height} × {size.width} pixels does not fit into the {plane.height} × "
                             f"{plane.width} of this file; let it be resized")  # fmt: skip
         return fill_plane(size, plane)
-
-    def _select(self, found: SoftInstances) -> SoftInstances:
-        order = np.argsort(-found.scores, kind="stable")
-        kept = order[found.scores[order] >= self.score_threshold][: self.max_detections]
-        return SoftInstances(*(field[kept] for field in found))
 
 
 def _runtime(
@@ -190,6 +230,12 @@ def _convert(image: Image.Image) -> Picture:
         raise UserError(f"the Pillow image of mode {image.mode} cannot be used ({error}); convert it to RGB") from error
 
 
+def _select(found: SoftInstances, score_threshold: float, max_detections: int | None) -> SoftInstances:
+    order = np.argsort(-found.scores, kind="stable")
+    kept = order[found.scores[order] >= score_threshold][:max_detections]
+    return SoftInstances(*(field[kept] for field in found))
+
+
 def _file_name(image: ImageLike) -> str:
     return Path(image).name if isinstance(image, Path | str) else ""
 
@@ -231,7 +277,7 @@ def predict_files(
                 failures.append((path, str(error)))
                 continue
             if overlay:
-                _write_png(instances.overlay(picture), overlay)
+                write_whole(overlay, encode_png(instances.overlay(picture)))
             append(instances.to_coco())
             on_done(path, instances)
     return failures
@@ -269,10 +315,11 @@ def _make_folder(folder: Path) -> None:
         raise UserError(f"{folder}: cannot be made a folder ({error.strerror}); choose another place") from error
 
 
-def _write_png(pixels: Picture, path: Path) -> None:
+def encode_png(pixels: Picture) -> bytes:
+    """A picture as a PNG file, packed quickly rather than tightly."""
     coded = io.BytesIO()
     Image.fromarray(pixels).save(coded, format="PNG", compress_level=3)
-    write_whole(path, coded.getvalue())
+    return coded.getvalue()
 
 
 @contextmanager

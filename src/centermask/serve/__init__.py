@@ -1,0 +1,18 @@
+"""A network behind an address: ``centermask serve``, or ``make_app`` for an ASGI server of your own.
+
+>>> from centermask import Predictor                             # doctest: +SKIP
+>>> from centermask.serve import Settings, make_app              # doctest: +SKIP
+>>> app = make_app(Predictor("nano"), Settings(queue=16))        # doctest: +SKIP
+"""
+
+from centermask.errors import UserError
+
+try:
+    from centermask.serve.app import make_app
+except ModuleNotFoundError as error:
+    if (error.name or "").partition(".")[0] not in ("fastapi", "starlette", "pydantic", "uvicorn", "h11"):
+        raise
+    raise UserError(f"the service needs fastapi and uvicorn ({error}); pip install 'centermask[serve]'") from error
+from centermask.serve.settings import Settings
+
+__all__ = ["Settings", "make_app"]

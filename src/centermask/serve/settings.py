@@ -1,0 +1,50 @@
+"""What a service is told: its limits, how it gathers pictures, and who may ask."""
+
+from dataclasses import dataclass, field
+
+from centermask.errors import UserError
+from centermask.images import MAX_PIXELS
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Settings of a service.
+
+    Raises:
+        UserError: a value is out of its range.
+    """
+
+    name: str = "model"
+    """What ``GET /model`` calls the weights."""
+    batch: int = 8
+    """Pictures in one run of the network, at most. Only pictures that the network sees in one size share a run."""
+    window_seconds: float = 0.005
+    """How long the first picture of a run waits for others."""
+    queue: int = 64
+    """Pictures that may be in work at once; who comes then is told to come again (429)."""
+    body_bytes: int = 20_000_000
+    """Of one request."""
+    pixels: int = 50_000_000
+    """Of one picture."""
+    body_seconds: float = 10.0
+    """In which a body must have come."""
+    request_seconds: float = 30.0
+    """In which a picture must have been answered, counted from the end of its body."""
+    token: str | None = field(default=None, repr=False)
+    """Who asks for predictions, the model or metrics must know it. None: everybody may."""
+    hosts: tuple[str, ...] = ()
+    """Names under which the service may be called, without ports; empty: any."""
+
+    def __post_init__(self) -> None:
+        for name in ("batch", "queue", "body_bytes", "pixels"):
+            if getattr(self, name) < 1:
+                raise UserError(f"{name} must be at least 1, not {getattr(self, name)}")
+        for name in ("body_seconds", "request_seconds"):
+            if not 0 < getattr(self, name) < float("inf"):
+                raise UserError(f"{name} must be more than 0, not {getattr(self, name)}")
+        if not 0 <= self.window_seconds <= 10:
+            raise UserError(f"window_seconds must lie in [0, 10], not {self.window_seconds}")
+        if self.pixels > MAX_PIXELS:
+            raise UserError(f"pixels must be at most {MAX_PIXELS}, not {self.pixels}: larger ones are never decoded")
+        if self.token is not None and not (self.token.isascii() and self.token.isprintable() and self.token.strip()):
+            raise UserError("the token must be printable ASCII characters; choose another")

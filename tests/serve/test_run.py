@@ -1,0 +1,340 @@
+"""The service as a process: its start, its end, and clients that do not behave."""
+
+import json
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from centermask.cli import main
+from centermask.errors import UserError
+from centermask.serve import run as run_module
+from centermask.serve.run import Address, read_token
+from tests.runtimes.made import write
+from tests.runtimes.test_without_torch import COMMAND, FORBIDDEN, OURS, python
+from tests.serve.made import Server, encoded, noise, read_all, running
+
+PICTURE = encoded()
+HELD = Path(__file__).with_name("held.py")
+ONLY_POSIX = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
+pytestmark = ONLY_POSIX
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write(tmp_path_factory.mktemp("weights") / "gems.onnx")
+
+
+@pytest.fixture
+def gate(tmp_path: Path) -> Path:
+    """While this file is there, the network of a held service works."""
+    return tmp_path / "gate"
+
+
+def until(condition: Callable[[], object]) -> None:
+    end = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def runs(gate: Path) -> int:
+    """How many runs a held network has begun, but for the one that warmed it up."""
+    return len(list(gate.parent.glob("run-*"))) - 1
+
+
+class Later:
+    """A request in a thread of its own."""
+
+    def __init__(self, ask: Callable[[], httpx.Response]) -> None:
+        self._thread = threading.Thread(target=lambda: setattr(self, "answer", ask()))
+        self.answer: httpx.Response | None = None
+        self._thread.start()
+
+    def wait(self) -> httpx.Response:
+        self._thread.join(30)
+        assert self.answer is not None
+        return self.answer
+
+
+def test_the_command_serves_an_exported_file_without_torch_and_says_where(weights: Path) -> None:
+    with running("-c", FORBIDDEN + COMMAND, OURS, "serve", weights, "--port", "0", "--log-requests") as server:
+        assert len(server.post(PICTURE).json()["instances"]) == 3
+        assert httpx.get(f"{server.url}/model").json()["weights"] == "gems.onnx"
+        assert httpx.get(f"{server.url}/healthz", headers={"Host": "evil.example"}).status_code == 400
+        server.process.send_signal(signal.SIGINT)
+        out, err = server.process.communicate(timeout=30)
+    assert server.process.returncode == 0
+    assert err == ""
+    assert '"POST /predict HTTP/1.1" 200' in out
+
+
+def test_it_is_found_at_version_six_of_the_protocol_too(weights: Path) -> None:
+    if not socket.has_ipv6:
+        pytest.skip("this Python has no IPv6")
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        pytest.skip("this machine has no IPv6")
+    with running("-m", "centermask", "serve", weights, "--port", "0", "--host", "::1") as server:
+        assert httpx.get(f"http://[::1]:{server.port}/healthz").status_code == 200
+
+
+def test_a_token_is_read_from_a_file_and_asked_for(weights: Path, tmp_path: Path) -> None:
+    token = tmp_path / "token"
+    token.write_text("open sesame\n")
+    words = ("-m", "centermask", "serve", weights, "--port", "0", "--host", "0.0.0.0", "--token-file", token)
+    with running(*words) as server:
+        assert server.post(PICTURE).status_code == 401
+        assert server.post(PICTURE, headers={"Authorization": "Bearer open sesame"}).status_code == 200
+        code, said = server.stop(signal.SIGTERM)
+    assert (code, said) == (0, "")
+
+
+def test_an_open_address_without_a_token_is_warned_of(weights: Path) -> None:
+    with running("-m", "centermask", "serve", weights, "--port", "0", "--host", "0.0.0.0") as server:
+        assert server.post(PICTURE, headers={"Host": "any.example"}).status_code == 200
+        code, said = server.stop(signal.SIGTERM)
+    assert code == 0
+    assert "--token-file" in said
+    assert len(said.splitlines()) == 1
+
+
+def test_what_has_begun_is_finished_before_the_end(gate: Path) -> None:
+    with running(HELD, gate, "batch=1") as server:
+        gate.unlink()
+        asked = [Later(lambda: server.post(PICTURE)) for _ in range(3)]
+        until(lambda: runs(gate) == 1)
+        until(lambda: "centermask_queue_length 3" in httpx.get(f"{server.url}/metrics").text)
+        server.process.send_signal(signal.SIGTERM)
+        until(lambda: _refuses(server))
+        gate.touch()
+        assert [one.wait().status_code for one in asked] == [200] * 3
+        assert server.process.wait(30) == 0
+        assert server.process.stderr.read() == ""
+
+
+def _refuses(server: Server) -> bool:
+    try:
+        server.connect().close()
+    except OSError:
+        return True
+    return False
+
+
+def test_draining_has_an_end_too(gate: Path) -> None:
+    with running(HELD, gate, "drain_seconds=0.5") as server:
+        gate.unlink()
+        asked = Later(lambda: server.post(PICTURE))
+        until(lambda: runs(gate) == 1)
+        server.process.send_signal(signal.SIGTERM)
+        assert asked.wait().status_code == 503
+        gate.touch()
+        assert server.process.wait(30) == 0
+        assert "Traceback" not in server.process.stderr.read()
+
+
+def test_work_of_clients_that_have_gone_is_not_done(gate: Path) -> None:
+    with running(HELD, gate, "batch=1", "queue=3") as server:
+        gate.unlink()
+        first = Later(lambda: server.post(PICTURE))
+        until(lambda: runs(gate) == 1)
+        head = f"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(PICTURE)}\r\n\r\n".encode()
+        for _ in range(2):
+            with server.connect() as connection:
+                connection.sendall(head + PICTURE)
+                until(lambda: "queue_length 2" in httpx.get(f"{server.url}/metrics").text)
+            until(lambda: "queue_length 1" in httpx.get(f"{server.url}/metrics").text)
+        gate.touch()
+        assert first.wait().status_code == 200
+        assert server.post(PICTURE).status_code == 200
+        assert runs(gate) == 2
+        assert 'status="499"} 2' in httpx.get(f"{server.url}/metrics").text
+
+
+@pytest.fixture(scope="module")
+def strict(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A service of little patience."""
+    gate = tmp_path_factory.mktemp("strict") / "gate"
+    with running(HELD, gate, "head_seconds=0.5", "body_seconds=0.5", "body_bytes=20000", "connections=8") as server:
+        yield server
+
+
+@pytest.mark.parametrize("sent", [b"", b"GET", b"GET /healthz HTTP/1.1\r\nHost: local"])
+def test_a_connection_that_never_sends_its_request_is_closed(strict: Server, sent: bytes) -> None:
+    with strict.connect() as connection:
+        connection.sendall(sent)
+        assert read_all(connection) == b""
+    assert strict.post(PICTURE).status_code == 200
+
+
+def drip(connection: socket.socket, drop: bytes) -> None:
+    for _ in range(1000):
+        connection.sendall(drop)
+        time.sleep(0.05)
+
+
+CUT_OFF = pytest.raises(OSError, match=r"(?i)reset|pipe|abort")
+
+
+def test_a_slow_head_is_closed_however_long_it_drips(strict: Server) -> None:
+    with strict.connect() as connection:
+        connection.sendall(b"GET /healthz HTTP/1.1\r\n")
+        with CUT_OFF:
+            drip(connection, b"A: b\r\n")
+
+
+def test_a_slow_body_is_answered_and_closed(strict: Server) -> None:
+    with strict.connect() as connection:
+        connection.sendall(b"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\nx")
+        answer = read_all(connection)
+    assert answer.startswith(b"HTTP/1.1 408 ")
+    assert b'{"error":"the body did not come within 0.5 seconds' in answer
+
+
+def test_a_long_body_is_read_to_its_end_so_that_the_refusal_arrives(strict: Server) -> None:
+    answer = strict.post(b"x" * 5_000_000)
+    assert answer.status_code == 413
+    assert "20000 bytes" in answer.json()["error"]
+
+
+def test_a_refused_body_that_never_ends_is_cut_off(strict: Server) -> None:
+    with strict.connect(60) as connection:
+        connection.sendall(b"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: 999999999\r\n\r\n")
+        assert connection.recv(12) == b"HTTP/1.1 413"
+        with CUT_OFF:
+            drip(connection, b"x")
+
+
+def test_who_asks_before_sending_is_told_before_sending(strict: Server) -> None:
+    head = b"POST /predict HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: "
+    with strict.connect() as connection:
+        connection.sendall(head + b"99999\r\n\r\n")
+        answer = read_all(connection)
+    assert answer.startswith(b"HTTP/1.1 413 ")
+    with strict.connect() as connection:
+        connection.sendall(head + str(len(PICTURE)).encode() + b"\r\nConnection: close\r\n\r\n")
+        assert connection.recv(100) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        connection.sendall(PICTURE)
+        assert read_all(connection).startswith(b"HTTP/1.1 200 ")
+
+
+@pytest.mark.parametrize("sent", [b"\x16\x03\x01\x02\x00\x01", b"\0" * 100_000,
+                                  b"POST /predict HTTP/1.1\r\nHost: a\r\nContent-Length: x\r\n\r\n"])  # fmt: skip
+def test_what_is_no_http_is_told_so(strict: Server, sent: bytes) -> None:
+    with strict.connect() as connection:
+        connection.sendall(sent + b"\r\n\r\n")
+        answer = read_all(connection)
+    assert answer.startswith(b"HTTP/1.1 400 ") or answer == b""
+    if answer:
+        assert "HTTP" in json.loads(answer.partition(b"\r\n\r\n")[2])["error"]
+
+
+def test_a_broken_chunk_within_a_body_is_told_so(strict: Server) -> None:
+    with strict.connect() as connection:
+        connection.sendall(b"POST /predict HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n")
+        assert read_all(connection).startswith(b"HTTP/1.1 400 ")
+
+
+def test_connections_too_many_are_told_to_come_again(strict: Server) -> None:
+    idle = [strict.connect() for _ in range(8)]
+    try:
+        answer = httpx.get(f"{strict.url}/healthz")
+    finally:
+        for connection in idle:
+            connection.close()
+    assert answer.status_code == 503
+    assert answer.headers["retry-after"] == "1"
+    assert "too many connections" in answer.json()["error"]
+    until(lambda: httpx.get(f"{strict.url}/healthz").status_code == 200)
+
+
+def test_far_too_many_connections_are_closed_at_once(strict: Server) -> None:
+    idle = [strict.connect() for _ in range(20)]
+    try:
+        assert read_all(idle[-1]) == b""
+    finally:
+        for connection in idle:
+            connection.close()
+    until(lambda: httpx.get(f"{strict.url}/healthz").status_code == 200)
+
+
+def test_a_client_that_does_not_read_its_answer_is_closed(gate: Path) -> None:
+    code = "import sys; from centermask.serve import run; run.READING = 0.5; import runpy; "
+    code += "sys.argv = sys.argv[1:]; runpy.run_path(sys.argv[0], run_name='__main__')"
+    with running("-c", code, HELD, gate) as server, socket.socket() as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        connection.settimeout(20)
+        connection.connect(("127.0.0.1", server.port))
+        picture = noise(1500, 2500)
+        head = f"POST /predict?format=png HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(picture)}\r\n\r\n"
+        connection.sendall(head.encode() + picture)
+        until(lambda: "pictures_total 1" in httpx.get(f"{server.url}/metrics").text)
+        time.sleep(1.5)
+        head, _, body = read_all(connection).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 200 ")
+    assert len(body) < len(picture) / 2
+
+
+def refused(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> str:
+    with pytest.raises(SystemExit) as end:
+        main(["serve", *map(str, arguments)])
+    assert end.value.code == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    (line,) = said.err.splitlines()
+    return line
+
+
+def test_a_port_in_use_is_said_at_once(capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        line = refused(capsys, "no-such-weights", "--port", str(port))
+    assert f"port {port} of 127.0.0.1 cannot be opened" in line
+    assert "--port" in line
+
+
+def test_what_cannot_be_served_is_refused_in_words(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    (tmp_path / "empty").touch()
+    assert "no such weights" in refused(capsys, "nothing.onnx", "--port", "0")
+    assert "port" in refused(capsys, "--port", "70000")
+    assert "host" in refused(capsys, "--host", "no such host", "--port", "0")
+    assert "cannot be opened" in refused(capsys, "--host", "203.0.113.7", "--port", "0")
+    assert "empty" in refused(capsys, "--token-file", tmp_path / "empty")
+    assert "cannot be read" in refused(capsys, "--token-file", tmp_path / "missing")
+    for flag, value in (("--max-body-mb", "nan"), ("--max-pixels-mp", "0"), ("--max-pixels-mp", "1000"),
+                        ("--batch", "0"), ("--window-ms", "inf"), ("--drain-seconds", "nan"),
+                        ("--limit-connections", "0")):  # fmt: skip
+        refused(capsys, flag, value)
+
+
+@pytest.mark.parametrize("part", ["fastapi", "uvicorn"])
+def test_a_missing_part_is_named_with_its_mend(part: str) -> None:
+    done = python(COMMAND, part, "serve", "--port", "0")
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert part in line
+    assert "pip install 'centermask[serve]'" in line
+
+
+def test_a_token_may_lie_in_the_environment() -> None:
+    assert read_token(None, {}) is None
+    assert read_token(None, {"CENTERMASK_TOKEN": ""}) is None
+    assert read_token(None, {"CENTERMASK_TOKEN": "open"}) == "open"
+
+
+def test_an_address_out_of_range_is_refused() -> None:
+    with pytest.raises(UserError, match="head_seconds"):
+        Address(head_seconds=0.0)
+
+
+def test_the_own_names_are_known() -> None:
+    assert run_module.is_local("127.5.5.5")
+    assert not run_module.is_local("192.168.1.1")
+    assert not run_module.is_local("fe80::1%eth0")
