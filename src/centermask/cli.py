@@ -379,11 +379,8 @@ class Serve:
     def run(self) -> int:
         from centermask.predict import Predictor
         from centermask.serve import Settings
+        from centermask.serve.run import Address, read_token, serve
 
-        try:
-            from centermask.serve.run import Address, read_token, serve
-        except ModuleNotFoundError as error:
-            raise UserError(f"the service needs uvicorn ({error}); pip install 'centermask[serve]'") from error
         settings = Settings(
             name=Path(self.weights).name, batch=self.batch, window_seconds=self.window_ms / 1000, queue=self.queue,
             body_bytes=_millions("--max-body-mb", self.max_body_mb),

@@ -18,7 +18,7 @@ from PIL import Image
 
 from centermask.errors import UserError
 from centermask.images import decode_image
-from centermask.ops import rle
+from centermask.instances import from_coco
 from centermask.predict import Predictor
 from centermask.serve import Settings, make_app
 from centermask.serve import app as app_module
@@ -379,7 +379,9 @@ def test_answers_under_load_equal_the_answer_alone() -> None:
             assert a["category_id"] == b["category_id"]
             np.testing.assert_allclose(a["bbox"], b["bbox"], atol=1e-3)
             np.testing.assert_allclose(a["score"], b["score"], atol=1e-7)
-            assert abs(rle.area(a["segmentation"]) - rle.area(b["segmentation"])) <= 2
+        # A network that has learned nothing gives masks about the threshold, where rounding decides single pixels.
+        differ = from_coco(crowd, predictor.class_names).masks != from_coco(single, predictor.class_names).masks
+        assert (differ.mean(axis=(1, 2)) < 0.01).all()
 
 
 def test_model_says_what_is_served() -> None:

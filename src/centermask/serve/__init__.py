@@ -8,11 +8,12 @@
 from centermask.errors import UserError
 
 try:
-    from centermask.serve.app import make_app
-except ModuleNotFoundError as error:
-    if (error.name or "").partition(".")[0] not in ("fastapi", "starlette", "pydantic", "uvicorn", "h11"):
-        raise
+    import fastapi  # noqa: F401
+    import uvicorn  # noqa: F401
+except ImportError as error:
     raise UserError(f"the service needs fastapi and uvicorn ({error}); pip install 'centermask[serve]'") from error
+
+from centermask.serve.app import make_app
 from centermask.serve.settings import Settings
 
 __all__ = ["Settings", "make_app"]
