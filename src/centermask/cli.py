@@ -8,7 +8,8 @@ import json
 import os
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
     from centermask.data.sources import Evaluable
     from centermask.instances import Instances
+    from centermask.predict import Predictor
     from centermask.report import EvaluatedSet
 
 FAILED = 2
@@ -298,6 +300,10 @@ class Predict:
     """Write what was found here: a list with one object a picture."""
     out: Path | None = None
     """Write overlays into this folder."""
+    labels: Path | None = None
+    """Write pictures and annotations into this new folder, to be corrected and trained on."""
+    labels_format: Literal["coco", "labelme", "cvat"] = "coco"
+    """COCO (polygons), labelme (a JSON file beside each picture), or CVAT for images 1.1."""
 
     def run(self) -> int:
         from centermask.images import find_images
@@ -320,8 +326,24 @@ class Predict:
                               resize=self.resize, score_threshold=self.score_threshold,
                               max_detections=self.max_detections, precision=self.precision,
                               compile=self.compile)  # fmt: skip
-        failures = predict_files(predictor, list(paths), out=self.out, json_file=self.json, on_done=_tell_instances)
+        with self._drafts(list(paths), predictor) as add_draft:
+
+            def on_done(path: Path, found: "Instances") -> None:
+                _tell_instances(path, found)
+                add_draft(path, found)
+
+            failures = predict_files(predictor, list(paths), out=self.out, json_file=self.json, on_done=on_done)
         return _tell_failures(missing + failures, len(missing) + len(paths))
+
+    def _drafts(
+        self, paths: Sequence[Path], predictor: "Predictor"
+    ) -> AbstractContextManager[Callable[[Path, "Instances"], object]]:
+        """What keeps predictions as annotations, if that is asked for."""
+        if self.labels is None:
+            return nullcontext(lambda path, found: None)
+        from centermask.drafts import open_drafts
+
+        return open_drafts(self.labels, self.labels_format, paths, predictor.class_names, predictor.category_ids)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -74,13 +74,22 @@ def convert(
     sets = {name: one for name, one in zip(SPLITS, (split.train, split.val), strict=True) if isinstance(one, CocoSet)}
     if not sets:
         raise UserError(f"{data}: there are no files to convert; write some with: centermask gems FOLDER")
-    with _whole_folder(out) as folder:
+    with whole_folder(out) as folder:
         return _write(sets, folder, out, to, link, on_progress or (lambda done, total: None))
 
 
-def _check_out(data: str, out: Path) -> None:
+def check_empty(out: Path) -> None:
+    """Refuse a place where something stands already.
+
+    Raises:
+        UserError: ``out`` exists and is not an empty folder.
+    """
     if os.path.exists(out) and not (out.is_dir() and not any(out.iterdir())):
         raise UserError(f"{out}: already exists and is not an empty folder; name a new folder, or empty this one")
+
+
+def _check_out(data: str, out: Path) -> None:
+    check_empty(out)
     source = split_name(choose_format(data)[1])[0] if not data.startswith("gems:") else None
     if source and Path(os.path.realpath(source)) in Path(os.path.realpath(out)).parents:
         raise UserError(
@@ -89,7 +98,7 @@ def _check_out(data: str, out: Path) -> None:
 
 
 @contextmanager
-def _whole_folder(out: Path) -> Iterator[Path]:
+def whole_folder(out: Path) -> Iterator[Path]:
     """A folder to write to, which takes its place only once it is complete."""
     out = Path(os.path.abspath(out))
     try:
@@ -125,7 +134,7 @@ def _write(
     total, objects, copied, renamed = sum(map(len, sets.values())), 0, 0, 0
     for done, (page, record) in enumerate(_pages(sets, target, to), start=1):
         _check_size(record)
-        copied += _place_picture(record.path, writer.place(page), link)
+        copied += place_picture(record.path, writer.place(page), link)
         writer.write(page)
         objects += len(page.objects)
         renamed += page.name != PurePosixPath(record.file_name).name
@@ -195,7 +204,7 @@ def _check_size(record: CocoImage) -> None:
         )
 
 
-def _place_picture(source: Path, place: Path, link: bool) -> bool:
+def place_picture(source: Path, place: Path, link: bool) -> bool:
     """Link or copy a picture; say whether it was copied."""
     place.parent.mkdir(parents=True, exist_ok=True)
     if link:
