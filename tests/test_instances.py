@@ -172,3 +172,15 @@ def test_overlay_draws_on_a_copy() -> None:
     np.testing.assert_array_equal(make(0).overlay(image), image)
     with pytest.raises(ValueError, match="pixels"):
         make(3).overlay(image[:20])
+
+
+def test_overlay_takes_captions_and_colours_for_each_object() -> None:
+    image, red = np.full((30, 40, 3), 90, dtype=np.uint8), np.array([[255, 0, 0]], dtype=np.uint8)
+    one = make(1)
+    plain = one.overlay(image, captions=[""], colours=red)
+    assert (plain[..., 1:] <= 90).all()  # nothing but red and its dark rim
+    assert (plain[..., 0] > 150).any()
+    assert (one.overlay(image, captions=["a"], colours=red) != plain).any()
+    for captions, colours in ((["a", "b"], red), (["a"], np.repeat(red, 2, axis=0))):
+        with pytest.raises(ValueError, match="for 1 objects"):
+            one.overlay(image, captions=captions, colours=colours)
