@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Generator, Iterable, Iterator
 from threading import Condition, Thread, current_thread
 from types import TracebackType
-from typing import Generic, Self, TypeVar
+from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
 PATIENCE = 0.5
@@ -47,7 +47,7 @@ class Line:
         thread.start()
         return stage
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "Line":
         return self
 
     def __exit__(

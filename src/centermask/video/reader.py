@@ -5,7 +5,7 @@ from contextlib import closing
 from fractions import Fraction
 from pathlib import Path
 from types import ModuleType, TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 from centermask.errors import UserError
 from centermask.size import Size
@@ -79,7 +79,7 @@ class VideoReader:
             self._container.close()
             raise
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "VideoReader":
         return self
 
     def __exit__(
@@ -147,7 +147,7 @@ class VideoReader:
             name=self._source.name,
             size=Size(*frame.pixels.shape[:2]),
             rate=rate,
-            frames=None if self._source.live else self._stream.frames or round(self._duration() * rate) or None,
+            frames=None if self._source.live else round(self._duration() * rate) or None,
             start=_stamp(first, self._stream) or 0.0,
             pixel_aspect=1 / aspect if is_sideways(_matrix(first)) else aspect,
             live=self._source.live,
@@ -155,15 +155,12 @@ class VideoReader:
 
     def _duration(self) -> float:
         """Seconds that the file says it lasts, 0 if it does not."""
+        if self._container.format.name == "avi" and self._stream.time_base:  # of a cut off one FFmpeg guesses anew
+            return float(self._stream.frames * self._stream.time_base)
         return (self._container.duration or 0) / self._av.time_base
 
     def _is_short(self) -> bool:
-        """Whether the file ends clearly before the end that it names: a copy that broke off often reads without error.
-
-        An AVI file names its frames; its duration is a guess from its length.
-        """
-        if self._container.format.name == "avi":
-            return self._count < self._stream.frames * 0.97 - 2
+        """Whether the file ends clearly before its named end: a copy that broke off often reads without an error."""
         lasts = self._reached - (self._container.start_time or 0) / self._av.time_base
         return lasts < self._duration() * 0.97 - 0.2
 

@@ -6,7 +6,6 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Event
-from typing import Protocol
 
 from centermask.errors import UserError
 from centermask.instances import Instances
@@ -25,11 +24,8 @@ WAITING = 4
 """Frames that may wait between two stages."""
 
 
-class Finder(Protocol):
-    """What finds the objects of a picture: a ``Predictor``, or anything that is called like one."""
-
-    def __call__(self, image: Picture, /) -> Instances:
-        """The objects of one picture (RGB)."""
+Finder = Callable[[Picture], Instances]
+"""What finds the objects of a picture: a ``Predictor``, or anything that is called like one."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,9 +4,10 @@ import math
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from jaxtyping import UInt8
 
 from centermask.errors import UserError
 from centermask.video.engine import import_av, reason
@@ -54,7 +55,7 @@ class VideoWriter:
         self._stream = self._add_pictures(coding.encoder, coding.options)
         self._sound = None if info.live else Sound(source, info.start, self._container, kind)
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "VideoWriter":
         return self
 
     def __exit__(
@@ -143,6 +144,6 @@ def _container_options(kind: Kind, info: VideoInfo) -> dict[str, str]:
     return {"movflags": "frag_keyframe+empty_moov+default_base_moof" if info.live else "faststart"}
 
 
-def _even(picture: Picture) -> Picture:
+def _even(picture: Picture) -> UInt8[np.ndarray, "even_height even_width 3"]:
     height, width = picture.shape[:2]
     return np.ascontiguousarray(np.pad(picture, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge"))
