@@ -346,11 +346,12 @@ class Predict:
 
     def _run_video(self) -> int:
         from centermask.track import Tracker
-        from centermask.video import VideoProgress, find_source, predict_video
+        from centermask.video import VideoProgress, plan_video, predict_video
 
         if len(self.images) > 1:
             raise UserError("a video is predicted by itself; give one video, or pictures alone")
-        find_source(self.images[0])  # what is not there is told before weights are read
+        # What will not do is told before weights are read.
+        plan_video(self.images[0], out=self.out, json_file=self.json, every=self.every, seconds=self.seconds)
         silent = self.out is None and self.json is None and not self.show
         with _ending_gently(), VideoProgress(on_frame=_tell_frame if silent else None) as progress:
             summary = predict_video(

@@ -10,7 +10,7 @@ from centermask.video.progress import VideoProgress as VideoProgress
 from centermask.video.reader import read_video as read_video
 from centermask.video.run import VideoSummary as VideoSummary
 from centermask.video.run import draw_found as draw_found
+from centermask.video.run import plan_video as plan_video
 from centermask.video.run import predict_video as predict_video
 from centermask.video.source import VIDEO_SUFFIXES as VIDEO_SUFFIXES
-from centermask.video.source import find_source as find_source
 from centermask.video.source import is_video as is_video

@@ -1,5 +1,6 @@
 """A video read frame by frame: upright RGB pictures with their times, as far as the file can be read."""
 
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from fractions import Fraction
@@ -123,8 +124,12 @@ class VideoReader:
         Those of the sound are looked at too: they tell how far the file reaches.
         """
         streams = [self._stream] if self._source.live else [self._stream, *self._container.streams.audio]
+        heard = time.monotonic()
         try:
             for packet in self._container.demux(streams):
+                silent, heard = time.monotonic() - heard, time.monotonic()
+                if self._source.live and not packet.size and silent > SILENCE * 0.9:  # FFmpeg takes it for the end
+                    self._broken = f"nothing came for {SILENCE} seconds"
                 if packet.pts is not None and packet.time_base is not None:
                     end = float((packet.pts + (packet.duration or 0)) * packet.time_base)
                     self._reached = max(self._reached, end)

@@ -6,6 +6,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Event
+from typing import NamedTuple
 
 from centermask.errors import UserError
 from centermask.instances import Instances
@@ -92,14 +93,7 @@ def predict_video(
     Raises:
         UserError: the source cannot be opened, an answer cannot be written, or an argument is out of its range.
     """
-    if every < 1:
-        raise UserError(f"every must be at least 1, not {every}")
-    if seconds is not None and not seconds > 0:
-        raise UserError(f"seconds must be more than 0, not {seconds}")
-    origin = find_source(source)
-    path = None if out is None else video_path(out, origin)
-    if json_file is not None:
-        check_records(json_file, origin, path)
+    origin, path = plan_video(source, out=out, json_file=json_file, every=every, seconds=seconds)
     began, stop = time.perf_counter(), Event()
     with ExitStack() as stack:
         window = _open_window(origin.name, stack) if show else None
@@ -117,6 +111,38 @@ def predict_video(
         tracks=tracker.count if tracker else None, seconds=time.perf_counter() - began, interrupted=stop.is_set(),
         trouble=video.trouble, notes=outputs.notes,
     )  # fmt: skip
+
+
+class Plan(NamedTuple):
+    """What is asked of a video, as far as it can be known before it is opened."""
+
+    source: Source
+    video: Path | None
+    """The video to write."""
+
+
+def plan_video(
+    source: str | Path,
+    *,
+    out: Path | None = None,
+    json_file: Path | None = None,
+    every: int = 1,
+    seconds: float | None = None,
+) -> Plan:
+    """Check the arguments of ``predict_video``, which does so itself, before any other work is done.
+
+    Raises:
+        UserError: the source is not there, an answer has no good place, or a number is out of its range.
+    """
+    if every < 1:
+        raise UserError(f"every must be at least 1, not {every}")
+    if seconds is not None and not seconds > 0:
+        raise UserError(f"seconds must be more than 0, not {seconds}")
+    origin = find_source(source)
+    path = None if out is None else video_path(out, origin)
+    if json_file is not None:
+        check_records(json_file, origin, path)
+    return Plan(origin, path)
 
 
 def _until(video: VideoReader, seconds: float | None, stop: Event) -> Iterator[Frame]:

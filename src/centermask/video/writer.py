@@ -131,6 +131,7 @@ class VideoWriter:
         context.colorspace = 1 if info.size.height >= HD_LINES else 5
         if info.live:
             context.gop_size = max(1, round(KEY_SECONDS * info.rate))
+            context.max_b_frames = 0  # in fragments they would put off the first frame
         return stream
 
 
