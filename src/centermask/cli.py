@@ -476,9 +476,11 @@ class Demo:
 
     out: Path = Path("centermask-demo")
     """Folder for the overlays and the JSON."""
+    video: bool = False
+    """Also make a clip in which they slide past each other, and follow what is in it; needs PyAV."""
 
     def run(self) -> int:
-        from centermask.demo import demo_pictures
+        from centermask.demo import demo_clip, demo_pictures
         from centermask.predict import Predictor, predict_files
 
         paths = demo_pictures(self.out)
@@ -487,6 +489,10 @@ class Demo:
             predictor, paths, out=self.out / "overlays", json_file=self.out / "instances.json", on_done=_tell_instances
         )
         print(f"pictures: {self.out}\noverlays: {self.out / 'overlays'}\nJSON: {self.out / 'instances.json'}")
+        if self.video:
+            clip = self.out / "clip.mp4"
+            demo_clip(paths, clip)
+            Predict(images=(str(clip),), out=self.out / "overlays", json=self.out / "clip.jsonl", track=True).run()
         return _tell_failures(failures, len(paths))
 
 

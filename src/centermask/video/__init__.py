@@ -14,3 +14,4 @@ from centermask.video.run import plan_video as plan_video
 from centermask.video.run import predict_video as predict_video
 from centermask.video.source import VIDEO_SUFFIXES as VIDEO_SUFFIXES
 from centermask.video.source import is_video as is_video
+from centermask.video.writer import write_clip as write_clip

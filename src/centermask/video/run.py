@@ -205,7 +205,8 @@ class _Outputs:
         with ExitStack() as stack:
             writer = None
             if self._aside and self._kind:
-                writer = stack.enter_context(VideoWriter(self._aside, self._kind, self._video.info, self._source))
+                sounding = None if self._source.live else self._source
+                writer = stack.enter_context(VideoWriter(self._aside, self._kind, self._video.info, sounding))
             for each in drawn:
                 if writer and each.picture is not None:
                     writer.write(each.picture, each.frame.time)

@@ -1,7 +1,9 @@
 """Pictures written as a video, each at its time, with the sound of the file they came from."""
 
 import math
+from collections.abc import Iterable
 from fractions import Fraction
+from itertools import chain
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -10,9 +12,11 @@ import numpy as np
 from jaxtyping import UInt8
 
 from centermask.errors import UserError
+from centermask.files import whole_path
+from centermask.size import Size
 from centermask.video.engine import import_av, reason
 from centermask.video.frame import Picture, VideoInfo
-from centermask.video.kinds import Kind, coding_of
+from centermask.video.kinds import Kind, coding_of, kind_of
 from centermask.video.sound import Sound
 from centermask.video.source import Source
 
@@ -37,13 +41,13 @@ class VideoWriter:
         path: The file, which is overwritten; its name need not end like its kind.
         kind: What is written.
         info: The video that the pictures come from.
-        source: Its file, for the sound; a live one has none.
+        source: The file whose sound goes with them; None for silence.
 
     Raises:
         UserError: the pictures cannot be coded.
     """
 
-    def __init__(self, path: Path, kind: Kind, info: VideoInfo, source: Source) -> None:
+    def __init__(self, path: Path, kind: Kind, info: VideoInfo, source: Source | None) -> None:
         self._av = import_av(info.name)
         self._info, self._ended = info, False
         coding = coding_of(kind, info.name)
@@ -53,7 +57,7 @@ class VideoWriter:
             f"file:{path.absolute()}", "w", format=kind.format, container_options=_container_options(kind, info)
         )
         self._stream = self._add_pictures(coding.encoder, coding.options)
-        self._sound = None if info.live else Sound(source, info.start, self._container, kind)
+        self._sound = None if source is None else Sound(source, info.start, self._container, kind)
 
     def __enter__(self) -> "VideoWriter":
         return self
@@ -133,6 +137,23 @@ class VideoWriter:
             context.gop_size = max(1, round(KEY_SECONDS * info.rate))
             context.max_b_frames = 0  # in fragments they would put off the first frame
         return stream
+
+
+def write_clip(path: Path, pictures: Iterable[Picture], rate: int) -> None:
+    """Write pictures of one size as a video without sound, ``rate`` a second, whole or not at all.
+
+    Raises:
+        UserError: PyAV is not installed, the file cannot be written, or the pictures cannot be coded.
+    """
+    rest = iter(pictures)
+    first = next(rest)
+    info = VideoInfo(name=path.name, size=Size(*first.shape[:2]), rate=Fraction(rate), frames=None, start=0.0,
+                     pixel_aspect=Fraction(1), live=False)  # fmt: skip
+    kind = kind_of(path)
+    with whole_path(path) as aside, VideoWriter(aside, kind, info, None) as writer:
+        for number, picture in enumerate(chain([first], rest)):
+            writer.write(picture, number / rate)
+        writer.finish(whole=True)
 
 
 def _container_options(kind: Kind, info: VideoInfo) -> dict[str, str]:
