@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from centermask.errors import UserError
-from centermask.files import whole_file, write_whole
+from centermask.files import whole_file, whole_path, write_whole
 
 
 def test_what_is_written_is_read_and_nothing_else_is_left(tmp_path: Path) -> None:
@@ -78,3 +78,14 @@ def test_a_link_stays_a_link(tmp_path: Path) -> None:
     write_whole(tmp_path / "link.bin", b"new")
     assert (tmp_path / "link.bin").is_symlink()
     assert (tmp_path / "real.bin").read_bytes() == b"new"
+
+
+def test_a_name_aside_becomes_the_file_even_if_it_is_written_anew(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "a.bin"
+    with whole_path(path) as aside:
+        assert aside.parent == path.parent
+        aside.write_bytes(b"half")
+        aside.write_bytes(b"whole")
+        assert not path.exists()
+    assert path.read_bytes() == b"whole"
+    assert list(path.parent.iterdir()) == [path]

@@ -266,3 +266,15 @@ def test_a_notebook_shows_huge_pictures_small_and_long_tables_short() -> None:
 def test_a_notebook_shows_that_nothing_was_found() -> None:
     page = Page(make(0)._repr_html_())
     assert page.words == ["0 found in a.jpg, 40 × 30 pixels"]
+
+
+def test_overlay_takes_captions_and_colours_for_each_object() -> None:
+    image, red = np.full((30, 40, 3), 90, dtype=np.uint8), np.array([[255, 0, 0]], dtype=np.uint8)
+    one = make(1)
+    plain = one.overlay(image, captions=[""], colours=red)
+    assert (plain[..., 1:] <= 90).all()  # nothing but red and its dark rim
+    assert (plain[..., 0] > 150).any()
+    assert (one.overlay(image, captions=["a"], colours=red) != plain).any()
+    for captions, colours in ((["a", "b"], red), (["a"], np.repeat(red, 2, axis=0))):
+        with pytest.raises(ValueError, match="for 1 objects"):
+            one.overlay(image, captions=captions, colours=colours)

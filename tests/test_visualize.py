@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from centermask.ops import mask_warp
 from centermask.ops.mask_warp import Bitmap
 from centermask.size import Size
-from centermask.visualize import instance_colours, overlay, pick_pen, place_caption
+from centermask.visualize import instance_colours, number_colours, overlay, pick_pen, place_caption
 
 
 def square(picture: Size, left: int, top: int, side: int) -> tuple[np.ndarray, mask_warp.rles.RLE]:
@@ -72,6 +72,10 @@ def test_colours_differ_and_neighbours_differ_much() -> None:
     for step in (1, 2):
         assert np.abs(colours[step:] - colours[:-step]).sum(axis=1).min() > 100
     assert (colours.max(axis=1) - colours.min(axis=1)).min() > 80
+
+
+def test_a_number_has_the_same_colour_whatever_stands_beside_it() -> None:
+    np.testing.assert_array_equal(number_colours(np.array([7, 0, 7])), instance_colours(8)[[7, 0, 7]])
 
 
 def test_pen_grows_with_the_picture_and_letters_shrink_in_a_crowd() -> None:

@@ -7,9 +7,10 @@ The one file that imports lazily: ``--help`` must not wait for torch.
 import json
 import os
 import re
+import signal
 import sys
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -28,11 +29,14 @@ if TYPE_CHECKING:
     from centermask.instances import Instances
     from centermask.predict import Predictor
     from centermask.report import EvaluatedSet
+    from centermask.video import FoundFrame, VideoSummary
 
 FAILED = 2
 """Exit code for anything a user can mend."""
 HARMFUL = 1
 """Exit code of a check that found what would harm training."""
+INTERRUPTED = 130
+"""Exit code after Ctrl-C."""
 OnError = Literal["stop", "skip"]
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 _EXPONENT = re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+")
@@ -276,10 +280,10 @@ class Doctor:
 
 @dataclass(frozen=True, kw_only=True)
 class Predict:
-    """Find the objects of pictures; write overlays and COCO JSON."""
+    """Find the objects of pictures or of a video; write overlays and COCO JSON."""
 
     images: Positional[tuple[str, ...]]
-    """Files, folders or patterns."""
+    """Files, folders or patterns; or one video: a file, camera:0, or rtsp://..."""
     weights: str = "nano"
     """A weights file or an exported one; the bundled weights find cats and people."""
     device: str = "auto"
@@ -297,22 +301,41 @@ class Predict:
     max_detections: int | None = None
     """Keep this many objects of a picture, best first."""
     json: Path | None = None
-    """Write what was found here: a list with one object a picture."""
+    """Write what was found here: a list with one object a picture; of a video, JSON lines, one a frame."""
     out: Path | None = None
-    """Write overlays into this folder."""
+    """Write overlays into this folder; of a video, also a file that ends in .mp4, .mov, .mkv or .webm."""
     labels: Path | None = None
     """Write pictures and annotations into this new folder, to be corrected and trained on."""
     labels_format: Literal["coco", "labelme", "cvat"] = "coco"
     """COCO (polygons), labelme (a JSON file beside each picture), or CVAT for images 1.1."""
+    track: bool = False
+    """Follow the objects of a video: each keeps its number and its colour."""
+    every: int = 1
+    """Predict every so many frames of a video; on those between, the last objects are drawn again."""
+    seconds: float | None = None
+    """End after so many seconds of a video."""
+    show: bool = False
+    """Show a video in a window while it is predicted."""
 
     def run(self) -> int:
-        from centermask.images import find_images
-        from centermask.predict import Predictor, predict_files
+        from centermask.video import is_video
 
         if not self.resize and self.short_side is not None:
             raise UserError("--no-resize and --short-side exclude each other; give one of them")
         if not self.images:
-            raise UserError("no pictures given; name files, folders or patterns")
+            raise UserError("no pictures given; name files, folders or patterns, or a video")
+        if any(is_video(image) for image in self.images):
+            if self.labels is not None:
+                raise UserError("--labels is for pictures; leave it out for a video")
+            return self._run_video()
+        if self.track or self.show or self.every != 1 or self.seconds is not None:
+            raise UserError("--track, --every, --seconds and --show are for a video; name one, or leave them out")
+        return self._run_pictures()
+
+    def _run_pictures(self) -> int:
+        from centermask.images import find_images
+        from centermask.predict import predict_files
+
         paths: dict[Path, None] = {}
         missing: list[tuple[Path, str]] = []
         for pattern in self.images:
@@ -322,10 +345,7 @@ class Predict:
                 missing.append((Path(pattern), str(error)))
         if not paths:
             return _tell_failures(missing, len(missing))
-        predictor = Predictor(self.weights, device=_device(self.device), short_side=self.short_side,
-                              resize=self.resize, score_threshold=self.score_threshold,
-                              max_detections=self.max_detections, precision=self.precision,
-                              compile=self.compile)  # fmt: skip
+        predictor = self._predictor()
         with self._drafts(list(paths), predictor) as add_draft:
 
             def on_done(path: Path, found: "Instances") -> None:
@@ -344,6 +364,30 @@ class Predict:
         from centermask.drafts import open_drafts
 
         return open_drafts(self.labels, self.labels_format, paths, predictor.class_names, predictor.category_ids)
+
+    def _run_video(self) -> int:
+        from centermask.track import Tracker
+        from centermask.video import VideoProgress, plan_video, predict_video
+
+        if len(self.images) > 1:
+            raise UserError("a video is predicted by itself; give one video, or pictures alone")
+        # What will not do is told before weights are read.
+        plan_video(self.images[0], out=self.out, json_file=self.json, every=self.every, seconds=self.seconds)
+        silent = self.out is None and self.json is None and not self.show
+        with _ending_gently(), VideoProgress(on_frame=_tell_frame if silent else None) as progress:
+            summary = predict_video(
+                self._predictor(), self.images[0], out=self.out, json_file=self.json, every=self.every,
+                tracker=Tracker() if self.track else None, seconds=self.seconds, show=self.show,
+                on_open=progress.begin, on_frame=progress.advance,
+            )  # fmt: skip
+        return _tell_video(summary, self.json)
+
+    def _predictor(self) -> "Predictor":
+        from centermask.predict import Predictor
+
+        return Predictor(self.weights, device=_device(self.device), short_side=self.short_side, resize=self.resize,
+                         score_threshold=self.score_threshold, max_detections=self.max_detections,
+                         precision=self.precision, compile=self.compile)  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -526,9 +570,11 @@ class Demo:
 
     out: Path = Path("centermask-demo")
     """Folder for the overlays and the JSON."""
+    video: bool = False
+    """Also make a clip in which they slide past each other, and follow what is in it; needs PyAV."""
 
     def run(self) -> int:
-        from centermask.demo import demo_pictures
+        from centermask.demo import demo_clip, demo_pictures
         from centermask.predict import Predictor, predict_files
 
         paths = demo_pictures(self.out)
@@ -537,6 +583,10 @@ class Demo:
             predictor, paths, out=self.out / "overlays", json_file=self.out / "instances.json", on_done=_tell_instances
         )
         print(f"pictures: {self.out}\noverlays: {self.out / 'overlays'}\nJSON: {self.out / 'instances.json'}")
+        if self.video:
+            clip = self.out / "clip.mp4"
+            demo_clip(paths, clip)
+            Predict(images=(str(clip),), out=self.out / "overlays", json=self.out / "clip.jsonl", track=True).run()
         return _tell_failures(failures, len(paths))
 
 
@@ -694,7 +744,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(141)
     except KeyboardInterrupt:
         print("centermask: interrupted", file=sys.stderr)
-        sys.exit(130)
+        sys.exit(INTERRUPTED)
 
 
 def parse(arguments: list[str]) -> AnyCommand:
@@ -819,6 +869,48 @@ def _tell_instances(path: Path, instances: "Instances") -> None:
     print(f"{path}: {len(instances)} found")
     for name, score, box in zip(instances.class_names, instances.scores, instances.boxes, strict=True):
         print(f"  {name} {score:.2f} [{', '.join(f'{side:.0f}' for side in box)}]")
+
+
+def _tell_frame(found: "FoundFrame") -> None:
+    """Of a video whose answer goes nowhere else: a line for each frame that was predicted."""
+    if found.predicted:
+        names = zip(found.instances.class_names, found.instances.scores, strict=True)
+        objects = ", ".join(f"{name} {score:.2f}" for name, score in names)
+        print(f"{found.frame.time:.2f} s: {objects or 'nothing'}", flush=True)
+
+
+def _tell_video(summary: "VideoSummary", json_file: Path | None) -> int:
+    info = summary.info
+    parts = [f"{info.name}: {summary.frames} frames in {summary.seconds:.1f} s",
+             f"{summary.frames / summary.seconds:.1f} a second"]  # fmt: skip
+    if summary.predicted < summary.frames:
+        parts.append(f"{summary.predicted} of them predicted")
+    if summary.dropped:
+        parts.append(f"{summary.dropped} left out because they came too fast")
+    if summary.tracks is not None:
+        parts.append(f"{summary.tracks} objects followed")
+    print(", ".join(parts))
+    for what, path in (("overlay", summary.video), ("JSON lines", json_file)):
+        if path is not None:
+            print(f"{what}: {path}")
+    for line in [summary.trouble] if summary.trouble else summary.notes:
+        print(f"centermask: {line}", file=sys.stderr)
+    if summary.trouble:
+        return FAILED
+    if not summary.interrupted or info.live:
+        return 0
+    print("centermask: interrupted; what was found until then is written", file=sys.stderr)
+    return INTERRUPTED
+
+
+@contextmanager
+def _ending_gently() -> Iterator[None]:
+    """Being asked to end (SIGTERM) is taken like Ctrl-C, so that files are finished."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _tell_failures(failures: Sequence[tuple[Path, str]], total: int) -> int:

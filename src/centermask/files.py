@@ -19,21 +19,32 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
     Raises:
         UserError: the folder cannot be made or written to, or the disk is full.
     """
+    with whole_path(path) as aside, aside.open("wb") as file:
+        yield file
+
+
+@contextmanager
+def whole_path(path: Path) -> Iterator[Path]:
+    """The same for what opens its file by name: an empty file aside, which takes its place at the end of the block.
+
+    Raises:
+        UserError: see ``whole_file``.
+    """
     path = Path(os.path.realpath(path))
     if os.path.exists(path) and not path.is_file():  # unlike Path.exists, false for a name that is too long
         raise UserError(f"{path}: this is no file that can be replaced; choose another name")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, aside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     except OSError as error:
         raise UserError(f"{path}: cannot be written ({error.strerror}); choose another place") from None
+    aside = Path(name)
     try:
-        with os.fdopen(descriptor, "wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        Path(aside).chmod(0o644)
-        Path(aside).replace(path)
+        with os.fdopen(descriptor, "wb"):
+            yield aside
+            os.fsync(descriptor)  # by whichever name it was written, it is one file
+        aside.chmod(0o644)
+        aside.replace(path)
     except BrokenPipeError:  # of something that the block prints to, not of this file
         raise
     except OSError as error:
@@ -41,7 +52,7 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
             f"{path}: cannot be written ({error.strerror}); free some space or choose another place"
         ) from None
     finally:
-        Path(aside).unlink(missing_ok=True)
+        aside.unlink(missing_ok=True)
 
 
 def write_whole(path: Path, content: bytes) -> None:

@@ -113,16 +113,32 @@ class Instances:
         """The name of each object's class."""
         return tuple(self.categories[label] for label in self.labels)
 
-    def overlay(self, image: UInt8[np.ndarray, "height width 3"]) -> UInt8[np.ndarray, "height width 3"]:
+    def overlay(
+        self,
+        image: UInt8[np.ndarray, "height width 3"],
+        *,
+        captions: Sequence[str] | None = None,
+        colours: UInt8[np.ndarray, "instances 3"] | None = None,
+    ) -> UInt8[np.ndarray, "height width 3"]:
         """The picture with the objects drawn over it; ``image`` itself stays as it is.
 
+        Args:
+            image: The picture.
+            captions: A text for each object; None: its class and score. An empty one is not drawn.
+            colours: RGB of each object; None: all different.
+
         Raises:
-            ValueError: the image is not of the picture's size.
+            ValueError: the image is not of the picture's size, or captions or colours are not one for each object.
         """
         if image.shape[:2] != self.size:
             raise ValueError(f"an image of {list(image.shape[:2])} pixels for instances of {list(self.size)}")
-        captions = [f"{name} {score:.2f}" for name, score in zip(self.class_names, self.scores, strict=True)]
-        return visualize.overlay(image, self.boxes, self.rle, captions, visualize.instance_colours(len(self)))
+        if captions is None:
+            captions = [f"{name} {score:.2f}" for name, score in zip(self.class_names, self.scores, strict=True)]
+        if colours is None:
+            colours = visualize.instance_colours(len(self))
+        if not len(captions) == len(colours) == len(self):
+            raise ValueError(f"{len(captions)} captions and {len(colours)} colours for {len(self)} objects")
+        return visualize.overlay(image, self.boxes, self.rle, captions, colours)
 
     def to_coco(self) -> dict[str, Any]:
         """One record of plain Python values, ready for JSON; boxes become COCO's [x, y, width, height]."""

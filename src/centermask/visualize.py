@@ -8,7 +8,7 @@ from statistics import NormalDist
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Int64, UInt8
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
 from centermask.ops import mask_warp
@@ -57,11 +57,15 @@ def overlay(
 
 
 def instance_colours(count: int) -> UInt8[np.ndarray, "count 3"]:
-    """Bright colours (RGB), each far in hue from the ones before and after it.
+    """Bright colours (RGB), each far in hue from the ones before and after it."""
+    return number_colours(np.arange(count))
+
+
+def number_colours(order: Int64[np.ndarray, " count"]) -> UInt8[np.ndarray, "count 3"]:
+    """The colours (RGB) of numbers from 0 on, the same for a number each time.
 
     Hues go round OKLCH by the golden angle, three lightnesses take turns.
     """
-    order = np.arange(count)
     hue = np.radians(25 + 137.508 * order)
     lightness = np.array([0.70, 0.80, 0.62])[order % 3]
     chroma = 0.19

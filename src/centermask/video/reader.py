@@ -1,0 +1,237 @@
+"""A video read frame by frame: upright RGB pictures with their times, as far as the file can be read."""
+
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from fractions import Fraction
+from pathlib import Path
+from types import ModuleType, TracebackType
+from typing import TYPE_CHECKING, Any
+
+from centermask.errors import UserError
+from centermask.size import Size
+from centermask.video.clock import Clock
+from centermask.video.engine import import_av, reason
+from centermask.video.frame import Frame, Picture, VideoInfo
+from centermask.video.source import SILENCE, Source, find_source
+from centermask.video.upright import is_sideways, upright
+
+if TYPE_CHECKING:
+    from av import Packet, VideoFrame
+    from av.container import InputContainer
+    from av.video.stream import VideoStream
+
+MAX_PIXELS = 2**26
+"""Of a frame: 8192 × 8192. What claims more is refused before it is decoded."""
+USUAL_RATE = Fraction(25)
+"""Frames a second where a source does not say."""
+UNKNOWN_COLOURS = 2
+"""FFmpeg's number for a frame that does not say by which matrix its colours were coded."""
+HD_LINES = 720
+"""From here on such frames are taken for BT.709, below for BT.601, as players do."""
+
+
+def read_video(source: str | Path) -> Iterator[Frame]:
+    """The frames of a file, of ``camera:0`` or of an ``rtsp://`` address, one after the other.
+
+    >>> for frame in read_video("clip.mp4"):                     # doctest: +SKIP
+    ...     print(frame.number, frame.time, frame.pixels.shape)  # doctest: +SKIP
+
+    Raises:
+        UserError: the source cannot be opened, or, after the last frame that could be read, it is damaged or cut off.
+    """
+    with VideoReader(find_source(source)) as video:
+        yield from video
+    if video.trouble:
+        raise UserError(video.trouble)
+
+
+class VideoReader:
+    """A video, opened, with its first frame decoded; iterating over it gives all frames, once.
+
+    A damaged file does not raise: it ends with the last frame that can be read, and ``trouble`` says so. The file is
+    closed at the end of the iteration, by whichever thread iterates.
+
+    Raises:
+        UserError: the source cannot be opened, is no video, or not one frame can be read.
+    """
+
+    def __init__(self, source: Source) -> None:
+        self._av = import_av(source.name)
+        self._source = source
+        self._broken = ""
+        self._damaged = 0
+        self._short = False
+        self._reached = 0.0
+        self._count = 0
+        self.ended = False
+        """Whether the last frame there is was given."""
+        self._container = _open(self._av, source)
+        try:
+            self._stream = _find_stream(self._av, self._container, source)
+            self._pictures = self._decode()
+            first = next(self._pictures, None)
+            if first is None:
+                raise UserError(f"{source.name}: not one frame can be read; the video is empty, damaged or cut off")
+            self._clock = Clock(_rate(self._stream))
+            self._first: Frame | None = self._frame(first)
+            self.info = self._describe(first, self._first)
+        except BaseException:
+            self._container.close()
+            raise
+
+    def __enter__(self) -> "VideoReader":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._first is not None:  # nobody iterates; who does closes by himself, lest a thread read a closed file
+            self._container.close()
+
+    def __iter__(self) -> Iterator[Frame]:
+        first, self._first = self._first, None
+        with closing(self._container):
+            yield from [] if first is None else [first]
+            yield from (self._frame(picture) for picture in self._pictures)
+            self._short = not self._source.live and self._is_short()
+            self.ended = True
+
+    @property
+    def trouble(self) -> str:
+        """After the end: what is wrong with the source, and how much could be read; empty if nothing is."""
+        name, frames = self.info.name, self.info.frames
+        of = f" of about {frames}" if frames and frames > self._count else ""
+        if self.info.live:
+            return f"{name}: the stream broke off after {self._count} frames ({self._broken})" if self._broken else ""
+        if self._broken or self._damaged or self._short:
+            return f"{name}: the video is damaged or cut off; {self._count}{of} frames could be read"
+        return ""
+
+    def _decode(self) -> Iterator["VideoFrame"]:
+        """The pictures that can be decoded; what cannot is counted, and the next one tried."""
+        for packet in self._packets():
+            try:
+                yield from self._stream.decode(packet)
+            except self._av.EOFError:
+                continue
+            except (self._av.FFmpegError, OSError):
+                self._damaged += 1
+
+    def _packets(self) -> Iterator["Packet[Any] | None"]:
+        """The pictures' packets as long as they can be read; the last one, None or empty, empties the decoder.
+
+        Those of the sound are looked at too: they tell how far the file reaches.
+        """
+        streams = [self._stream] if self._source.live else [self._stream, *self._container.streams.audio]
+        heard = time.monotonic()
+        try:
+            for packet in self._container.demux(streams):
+                silent, heard = time.monotonic() - heard, time.monotonic()
+                if self._source.live and not packet.size and silent > SILENCE * 0.9:  # FFmpeg takes it for the end
+                    self._broken = f"nothing came for {SILENCE} seconds"
+                if packet.pts is not None and packet.time_base is not None:
+                    end = float((packet.pts + (packet.duration or 0)) * packet.time_base)
+                    self._reached = max(self._reached, end)
+                if packet.stream_index == self._stream.index:
+                    yield packet
+        except (self._av.FFmpegError, OSError) as error:
+            self._broken = reason(error)
+            yield None
+
+    def _frame(self, picture: "VideoFrame") -> Frame:
+        if picture.width * picture.height > MAX_PIXELS:
+            raise UserError(f"{self._source.name}: a frame has more than {MAX_PIXELS} pixels; scale the video down")
+        number, self._count = self._count, self._count + 1
+        return Frame(number, self._clock.seconds(_stamp(picture, self._stream)), _pixels(picture))
+
+    def _describe(self, first: "VideoFrame", frame: Frame) -> VideoInfo:
+        rate = _rate(self._stream)
+        aspect = self._stream.sample_aspect_ratio or Fraction(1)
+        return VideoInfo(
+            name=self._source.name,
+            size=Size(*frame.pixels.shape[:2]),
+            rate=rate,
+            frames=None if self._source.live else round(self._duration() * rate) or None,
+            start=_stamp(first, self._stream) or 0.0,
+            pixel_aspect=1 / aspect if is_sideways(_matrix(first)) else aspect,
+            live=self._source.live,
+        )
+
+    def _duration(self) -> float:
+        """Seconds that the file says it lasts, 0 if it does not."""
+        if self._container.format.name == "avi" and self._stream.time_base:  # of a cut off one FFmpeg guesses anew
+            return float(self._stream.frames * self._stream.time_base)
+        return (self._container.duration or 0) / self._av.time_base
+
+    def _is_short(self) -> bool:
+        """Whether the file ends clearly before its named end: a copy that broke off often reads without an error."""
+        lasts = self._reached - (self._container.start_time or 0) / self._av.time_base
+        return lasts < self._duration() * 0.97 - 0.2
+
+
+def _open(av: ModuleType, source: Source) -> "InputContainer":
+    """The opened container.
+
+    Raises:
+        UserError: there is none, nobody answers, or this is no video.
+    """
+    try:
+        opened: InputContainer = av.open(
+            source.address, format=source.format, options=source.options, metadata_errors="replace",
+            timeout=SILENCE if source.live else None,
+        )  # fmt: skip
+    except (av.FFmpegError, OSError) as error:
+        raise UserError(_complaint(source, error)) from None
+    return opened
+
+
+def _complaint(source: Source, error: Exception) -> str:
+    if source.path is not None:
+        return f"{source.name}: this is no video that can be read, or it is cut off; convert it to MP4"
+    if source.format == "rtsp":
+        return f"{source.name}: no stream comes from there ({reason(error)}); check address, network and password"
+    return f"{source.name}: there is no such camera, or it is in use ({reason(error)}); camera:0 is the first one"
+
+
+def _find_stream(av: ModuleType, container: "InputContainer", source: Source) -> "VideoStream":
+    """The first stream of pictures that is no cover of a record.
+
+    Raises:
+        UserError: there is none, or it cannot be decoded.
+    """
+    covers = av.stream.Disposition.attached_pic
+    streams = [one for one in container.streams.video if not one.disposition & covers]
+    if not streams:
+        raise UserError(f"{source.name}: there are no moving pictures in it; name a video")
+    stream = streams[0]
+    if stream.codec_context is None:
+        raise UserError(f"{source.name}: its pictures are coded in a way that PyAV does not know; convert it to H.264")
+    if stream.codec_context.width * stream.codec_context.height > MAX_PIXELS:
+        raise UserError(f"{source.name}: its frames have more than {MAX_PIXELS} pixels; scale the video down")
+    stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}  # a frame may claim more than the header
+    stream.thread_type = "SLICE" if source.live else "AUTO"  # several frames at a time are faster, but come late
+    return stream
+
+
+def _rate(stream: "VideoStream") -> Fraction:
+    rate = stream.average_rate or stream.guessed_rate
+    return Fraction(rate) if rate and Fraction(1, 3600) <= rate <= 1000 else USUAL_RATE
+
+
+def _stamp(picture: "VideoFrame", stream: "VideoStream") -> float | None:
+    """The picture's own time in seconds; one out of an emptied decoder has a stamp, but does not know its unit."""
+    if picture.pts is None or not stream.time_base:
+        return None
+    return float(picture.pts * stream.time_base)
+
+
+def _pixels(picture: "VideoFrame") -> Picture:
+    unsaid = picture.colorspace == UNKNOWN_COLOURS and picture.height >= HD_LINES
+    stored: Picture = picture.to_ndarray(format="rgb24", src_colorspace="itu709" if unsaid else None)
+    return upright(stored, _matrix(picture))
+
+
+def _matrix(picture: "VideoFrame") -> bytes | None:
+    noted: Any = picture.side_data.get("DISPLAYMATRIX")
+    return None if noted is None else bytes(noted)
