@@ -38,6 +38,7 @@ _NANO = replace(
 )
 
 PLUS: dict[str, Any] = {
+    "mask_convs": 4,
     "mask_stride": 4,
     "nms_iou": 0.75,
     "nms_decay": 1.5,
