@@ -117,6 +117,10 @@ class Evaluate:
     """Objects per picture that count; raise it for dense sets. At least 100, or what the network keeps."""
     short_side: int | None = None
     """Scale pictures so; as in training if not given."""
+    tile: int | None = None
+    """Predict in tiles of this side, in pixels, and join what their borders cut."""
+    overlap: float = 0.2
+    """Share of its side by which a tile overlaps the next one."""
     device: str = "auto"
     """cpu, cuda, or what there is."""
     precision: Precision | None = None
@@ -168,6 +172,10 @@ class Compare:
     """Objects per picture that count; raise it for dense sets. At least 100, or what the network keeps."""
     short_side: int | None = None
     """Scale pictures so; as in training if not given."""
+    tile: int | None = None
+    """Predict in tiles of this side, in pixels, and join what their borders cut."""
+    overlap: float = 0.2
+    """Share of its side by which a tile overlaps the next one."""
     device: str = "auto"
     """cpu, cuda, or what there is."""
     precision: Precision | None = None
@@ -290,6 +298,12 @@ class Predict:
     """Scale pictures so that their short side is this; as in training if not given."""
     resize: bool = True
     """--no-resize feeds the pixels as they are."""
+    tile: int | None = None
+    """Predict in tiles of this side, in pixels, and join what their borders cut."""
+    overlap: float = 0.2
+    """Share of its side by which a tile overlaps the next one."""
+    overview: bool = True
+    """--no-overview looks for objects larger than the overlap in tiles only, not in the scaled-down picture, too."""
     score_threshold: float | None = None
     """Leave out objects with a lower score."""
     max_detections: int | None = None
@@ -676,10 +690,12 @@ def _evaluated(weights: str, name: str, chosen: "Evaluable", asked: Evaluate | C
     from centermask.evaluate import predict_set
     from centermask.predict import Predictor
     from centermask.report import count_set
+    from centermask.tiles import TiledPredictor
 
-    predictor = Predictor(weights, device=_device(asked.device), score_threshold=0.0, short_side=asked.short_side,
-                          max_detections=asked.max_detections, precision=asked.precision,
-                          compile=asked.compile)  # fmt: skip
+    plain = Predictor(weights, device=_device(asked.device), score_threshold=0.0, short_side=asked.short_side,
+                      max_detections=asked.max_detections, precision=asked.precision,
+                      compile=asked.compile)  # fmt: skip
+    predictor = TiledPredictor(plain, tile=asked.tile, overlap=asked.overlap) if asked.tile else plain
     with _progress() as progress:
         task = progress.add_task("predicting", total=len(chosen))
         rows = predict_set(predictor, chosen, on_progress=lambda done, _: progress.update(task, completed=done))

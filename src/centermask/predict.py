@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import UInt8
@@ -27,6 +27,27 @@ from centermask.size import Size, fill_plane, fit_size
 Picture = UInt8[np.ndarray, "height width 3"]
 ImageLike = Path | str | Image.Image | np.ndarray | TensorLike
 """A file, a Pillow image, uint8 pixels H×W×3 or H×W (numpy), or a uint8 tensor 3×H×W; colours are RGB."""
+
+
+@runtime_checkable
+class Finder(Protocol):
+    """Finds the objects of pictures: a ``Predictor``, or what is composed over one."""
+
+    model: Runtime
+    device: str
+    class_names: tuple[str, ...]
+    category_ids: tuple[int, ...]
+    short_side: int
+    long_side: int
+    resize: bool
+    score_threshold: float
+    max_detections: int | None
+
+    def __call__(self, image: ImageLike) -> Instances:
+        """Find the objects of one picture, best first."""
+
+    def batch(self, images: Sequence[ImageLike]) -> list[Instances]:
+        """Find the objects of several pictures."""
 
 
 class Predictor:
@@ -118,7 +139,7 @@ class Predictor:
                 original=original,
                 class_names=self.class_names,
                 category_ids=self.category_ids,
-                file_name=_file_name(image),
+                file_name=picture_name(image),
             )
             for answer, size, original, image in zip(answers, sizes, originals, images, strict=True)
         ]
@@ -190,12 +211,13 @@ def _convert(image: Image.Image) -> Picture:
         raise UserError(f"the Pillow image of mode {image.mode} cannot be used ({error}); convert it to RGB") from error
 
 
-def _file_name(image: ImageLike) -> str:
+def picture_name(image: ImageLike) -> str:
+    """The name of a picture that came as a file; of another one, nothing."""
     return Path(image).name if isinstance(image, Path | str) else ""
 
 
 def predict_files(
-    predictor: Predictor,
+    predictor: Finder,
     paths: Sequence[Path],
     *,
     out: Path | None = None,
