@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from centermask.model.presets import build as build
     from centermask.model.presets import preset as preset
     from centermask.predict import Predictor as Predictor
+    from centermask.tiles import TiledPredictor as TiledPredictor
 
 __version__ = "0.1.0"
 
@@ -26,6 +27,7 @@ _HOMES = {
     "ModelConfig": "config",
     "PRESETS": "model.presets",
     "Predictor": "predict",
+    "TiledPredictor": "tiles",
     "TrainConfig": "config",
     "UserError": "errors",
     "build": "model.presets",
@@ -37,6 +39,7 @@ __all__ = [
     "Instances",
     "ModelConfig",
     "Predictor",
+    "TiledPredictor",
     "TrainConfig",
     "UserError",
     "build",

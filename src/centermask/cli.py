@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from centermask.data.sources import Evaluable
     from centermask.instances import Instances
-    from centermask.predict import Predictor
+    from centermask.predict import Finder
     from centermask.report import EvaluatedSet
     from centermask.video import FoundFrame, VideoSummary
 
@@ -123,6 +123,10 @@ class Evaluate:
     """Objects per picture that count; raise it for dense sets. At least 100, or what the network keeps."""
     short_side: int | None = None
     """Scale pictures so; as in training if not given."""
+    tile: int | None = None
+    """Predict in tiles of this side, in pixels, and join what their borders cut."""
+    overlap: float = 0.2
+    """Share of its side by which a tile overlaps the next one."""
     device: str = "auto"
     """cpu, cuda, or what there is."""
     precision: Precision | None = None
@@ -174,6 +178,10 @@ class Compare:
     """Objects per picture that count; raise it for dense sets. At least 100, or what the network keeps."""
     short_side: int | None = None
     """Scale pictures so; as in training if not given."""
+    tile: int | None = None
+    """Predict in tiles of this side, in pixels, and join what their borders cut."""
+    overlap: float = 0.2
+    """Share of its side by which a tile overlaps the next one."""
     device: str = "auto"
     """cpu, cuda, or what there is."""
     precision: Precision | None = None
@@ -296,6 +304,12 @@ class Predict:
     """Scale pictures so that their short side is this; as in training if not given."""
     resize: bool = True
     """--no-resize feeds the pixels as they are."""
+    tile: int | None = None
+    """Predict in tiles of this side, in pixels, and join what their borders cut."""
+    overlap: float = 0.2
+    """Share of its side by which a tile overlaps the next one."""
+    overview: bool = True
+    """--no-overview looks for objects larger than the overlap in tiles only, not in the scaled-down picture, too."""
     score_threshold: float | None = None
     """Leave out objects with a lower score."""
     max_detections: int | None = None
@@ -356,7 +370,7 @@ class Predict:
         return _tell_failures(missing + failures, len(missing) + len(paths))
 
     def _drafts(
-        self, paths: Sequence[Path], predictor: "Predictor"
+        self, paths: Sequence[Path], predictor: "Finder"
     ) -> AbstractContextManager[Callable[[Path, "Instances"], object]]:
         """What keeps predictions as annotations, if that is asked for."""
         if self.labels is None:
@@ -382,12 +396,16 @@ class Predict:
             )  # fmt: skip
         return _tell_video(summary, self.json)
 
-    def _predictor(self) -> "Predictor":
+    def _predictor(self) -> "Finder":
         from centermask.predict import Predictor
+        from centermask.tiles import TiledPredictor
 
-        return Predictor(self.weights, device=_device(self.device), short_side=self.short_side, resize=self.resize,
-                         score_threshold=self.score_threshold, max_detections=self.max_detections,
-                         precision=self.precision, compile=self.compile)  # fmt: skip
+        plain = Predictor(self.weights, device=_device(self.device), short_side=self.short_side, resize=self.resize,
+                          score_threshold=self.score_threshold, max_detections=self.max_detections,
+                          precision=self.precision, compile=self.compile)  # fmt: skip
+        if self.tile is None:
+            return plain
+        return TiledPredictor(plain, tile=self.tile, overlap=self.overlap, overview=self.overview)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -823,10 +841,12 @@ def _evaluated(weights: str, name: str, chosen: "Evaluable", asked: Evaluate | C
     from centermask.evaluate import predict_set
     from centermask.predict import Predictor
     from centermask.report import count_set
+    from centermask.tiles import TiledPredictor
 
-    predictor = Predictor(weights, device=_device(asked.device), score_threshold=0.0, short_side=asked.short_side,
-                          max_detections=asked.max_detections, precision=asked.precision,
-                          compile=asked.compile)  # fmt: skip
+    plain = Predictor(weights, device=_device(asked.device), score_threshold=0.0, short_side=asked.short_side,
+                      max_detections=asked.max_detections, precision=asked.precision,
+                      compile=asked.compile)  # fmt: skip
+    predictor = TiledPredictor(plain, tile=asked.tile, overlap=asked.overlap) if asked.tile is not None else plain
     with _progress() as progress:
         task = progress.add_task("predicting", total=len(chosen))
         rows = predict_set(predictor, chosen, on_progress=lambda done, _: progress.update(task, completed=done))

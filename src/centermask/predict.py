@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import UInt8
@@ -40,6 +40,27 @@ class Prepared(NamedTuple):
     def fitted(self) -> Size:
         """The size of ``pixels``."""
         return Size(*self.pixels.shape[:2])
+
+
+@runtime_checkable
+class Finder(Protocol):
+    """Finds the objects of pictures: a ``Predictor``, or what is composed over one."""
+
+    model: Runtime
+    device: str
+    class_names: tuple[str, ...]
+    category_ids: tuple[int, ...]
+    short_side: int
+    long_side: int
+    resize: bool
+    score_threshold: float
+    max_detections: int | None
+
+    def __call__(self, image: ImageLike) -> Instances:
+        """Find the objects of one picture, best first."""
+
+    def batch(self, images: Sequence[ImageLike]) -> list[Instances]:
+        """Find the objects of several pictures."""
 
 
 class Predictor:
@@ -123,7 +144,7 @@ class Predictor:
         prepared = [self.prepare(image) for image in images]
         found = self.find(prepared, self.score_threshold)
         return [
-            self.finish(answer, one, file_name=_file_name(image))
+            self.finish(answer, one, file_name=picture_name(image))
             for answer, one, image in zip(found, prepared, images, strict=True)
         ]
 
@@ -236,12 +257,13 @@ def _select(found: SoftInstances, score_threshold: float, max_detections: int | 
     return SoftInstances(*(field[kept] for field in found))
 
 
-def _file_name(image: ImageLike) -> str:
+def picture_name(image: ImageLike) -> str:
+    """The name of a picture that came as a file; of another one, nothing."""
     return Path(image).name if isinstance(image, Path | str) else ""
 
 
 def predict_files(
-    predictor: Predictor,
+    predictor: Finder,
     paths: Sequence[Path],
     *,
     out: Path | None = None,
