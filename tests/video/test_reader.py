@@ -10,6 +10,7 @@ import pytest
 
 from centermask.errors import UserError
 from centermask.video import read_video
+from centermask.video.mp4 import is_cut_off
 from centermask.video.reader import VideoReader
 from centermask.video.source import find_source
 from tests.video.made import RATE, SIZE, clip, cut, square
@@ -105,6 +106,32 @@ def test_a_cut_off_file_gives_what_can_be_read_and_says_so(
     assert 20 < len(numbers) < 50
     of = rf"(?: of about {about})?"
     assert re.fullmatch(rf"cut_{name}: the video is damaged or cut off; {len(numbers)}{of} frames could be read", told)
+
+
+@pytest.mark.parametrize("share", [0.3, 0.55, 0.6, 0.65, 0.9])
+def test_a_file_in_parts_is_known_to_be_cut_wherever_it_is_cut(tmp_path: Path, share: float) -> None:
+    rng = np.random.default_rng(0)
+    noise = [rng.integers(0, 256, (*SIZE, 3), dtype=np.uint8) for _ in range(60)]
+    whole = clip(tmp_path / "b.mp4", noise, codec="libx264", options={"movflags": "frag_keyframe+empty_moov"})
+    _, told = read_as_far_as_it_goes(cut(whole, share))
+    assert "cut off" in told
+
+
+@pytest.mark.parametrize(
+    ("content", "wanted"),
+    [
+        (b"", False),
+        (b"\0\0\0\x0cftypabcd", False),
+        (b"\0\0\0\x0dftypabcd", True),
+        (b"\0\0\0\x0cftypabcd\0\0\0", True),
+        (b"\0\0\0\x01mdat\0\0\0\0\0\0\0\x12ab", False),
+        (b"\0\0\0\x01mdat\0\0\0\0\0\0\0\x13ab", True),
+        (b"\0\0\0\0mdatabcdefg", False),
+    ],
+)
+def test_boxes_tell_whether_an_mp4_is_whole(tmp_path: Path, content: bytes, wanted: bool) -> None:
+    (tmp_path / "a.mp4").write_bytes(content)
+    assert is_cut_off(tmp_path / "a.mp4") == wanted
 
 
 def read_as_far_as_it_goes(path: Path) -> tuple[list[int], str]:

@@ -13,6 +13,7 @@ from centermask.size import Size
 from centermask.video.clock import Clock
 from centermask.video.engine import import_av, reason
 from centermask.video.frame import Frame, Picture, VideoInfo
+from centermask.video.mp4 import is_cut_off
 from centermask.video.source import SILENCE, Source, find_source
 from centermask.video.upright import is_sideways, upright
 
@@ -167,7 +168,10 @@ class VideoReader:
     def _is_short(self) -> bool:
         """Whether the file ends clearly before its named end: a copy that broke off often reads without an error."""
         lasts = self._reached - (self._container.start_time or 0) / self._av.time_base
-        return lasts < self._duration() * 0.97 - 0.2
+        if lasts < self._duration() * 0.97 - 0.2:
+            return True
+        path = self._source.path
+        return path is not None and "mp4" in self._container.format.name and is_cut_off(path)
 
 
 def _open(av: ModuleType, source: Source) -> "InputContainer":
