@@ -148,6 +148,19 @@ class Visit:
         }""", [x, y])  # fmt: skip
         self.page.mouse.move(*place)
 
+    def introduce(self, **facts: Any) -> None:
+        """Opens the page anew, before a model that says this of itself."""
+        self.page.route("**/model", lambda route: route.fulfill(json={**route.fetch().json(), **facts}))
+        self.page.reload()
+        self.page.wait_for_selector("#model b", state="attached")
+
+    def common_area(self, one: str, other: str) -> float:
+        """How much of two elements lies over each other, in CSS pixels; both are seen."""
+        first, second = (self.page.locator(selector).bounding_box() for selector in (one, other))
+        sides = [min(first[at] + first[size], second[at] + second[size]) - max(first[at], second[at])
+                 for at, size in (("x", "width"), ("y", "height"))]  # fmt: skip
+        return max(0, sides[0]) * max(0, sides[1])
+
 
 @pytest.fixture
 def visit(browser: Any, address: str) -> Iterator[Visit]:
@@ -257,6 +270,63 @@ def test_colours_are_those_of_overlays(visit: Visit) -> None:
         return Array.from({ length: 60 }, (_, i) => instanceColour(i));
     }""")
     assert np.abs(np.array(colours) - instance_colours(60)).max() <= 1
+
+
+WRITTEN = """async ([boxes, pointed]) => {
+    const { paintCaptions } = await import("/page/paint.js");
+    const context = document.createElement("canvas").getContext("2d"), plates = [], written = [];
+    context.roundRect = (left, top, width, height) => plates.push([left, top, left + width, top + height]);
+    context.fillText = (caption) => written.push([Number(caption.split(" ")[1]), context.globalAlpha]);
+    const found = boxes.map(([left, top, right, bottom], i) => ({
+        caption: `gem ${i}`, colour: [90, 90, 90],
+        mask: { width: 1000, height: 700, bounds: { left, top, right, bottom } },
+    }));
+    const area = { left: 0, top: 0, right: 1000, bottom: 700 }, place = (bounds) => bounds;
+    paintCaptions(context, found, { text: 12, place, area, pointed: found[pointed] ?? null });
+    return written.map(([index, alpha], i) => [index, alpha, plates[i]]);
+}"""
+"""Which captions of objects in such boxes, best first, are written: [[index, alpha, plate]]."""
+
+
+def random_boxes(count: int) -> list[list[int]]:
+    rng = np.random.default_rng(2)
+    corners, sizes = rng.integers(0, (900, 600), (count, 2)), rng.integers(10, 100, (count, 2))
+    return np.hstack([corners, corners + sizes]).tolist()
+
+
+def test_captions_of_a_crowd_are_the_best_ones_and_few(visit: Visit) -> None:
+    """No more than 6% of the picture, each at its object, none over another."""
+    boxes = random_boxes(98)
+    written = visit.page.evaluate(WRITTEN, [boxes, None])
+    plates = np.array([plate for _, _, plate in written])
+    area = np.prod(plates[:, 2:] - plates[:, :2], axis=1)
+    assert [index for index, _, _ in written][:1] == [0]
+    assert 8 < len(written) < 40
+    assert area.sum() <= 0.06 * 1000 * 700
+    assert all(alpha == 1 for _, alpha, _ in written)
+    common = np.minimum(plates[:, None, 2:], plates[None, :, 2:]) - np.maximum(plates[:, None, :2], plates[None, :, :2])
+    assert np.array_equal((common > 0).all(axis=2), np.eye(len(plates), dtype=bool))
+    own = np.array(boxes)[[index for index, _, _ in written]]
+    assert (plates[:, :2] <= own[:, 2:]).all()
+    assert (plates[:, 2:] >= own[:, :2]).all()
+
+
+def test_the_pointed_object_keeps_its_caption_and_the_others_dim(visit: Visit) -> None:
+    """Nor does any other caption move when an object is pointed at that had none."""
+    boxes = random_boxes(98)
+    before = visit.page.evaluate(WRITTEN, [boxes, None])
+    missing = next(i for i in range(98) if i not in [index for index, _, _ in before])
+    *others, last = visit.page.evaluate(WRITTEN, [boxes, missing])
+    assert last[:2] == [missing, 1]
+    assert [(index, plate) for index, _, plate in others] == [(index, plate) for index, _, plate in before]
+    assert all(alpha < 0.5 for _, alpha, _ in others)
+    *_, last = visit.page.evaluate(WRITTEN, [boxes, 0])
+    assert last == before[0]
+
+
+def test_a_few_objects_all_have_captions(visit: Visit) -> None:
+    assert [index for index, _, _ in visit.page.evaluate(WRITTEN, [[[300, 300, 340, 340]] * 4, None])] == [0, 1, 2, 3]
+    assert visit.page.evaluate(WRITTEN, [[], None]) == []
 
 
 # A picture goes in, and what is shown comes out.
@@ -374,6 +444,18 @@ def test_the_list_and_the_picture_point_at_each_other(visit: Visit) -> None:
     assert page.get_attribute("#object-0", "aria-selected") == "false"
 
 
+def test_leaving_the_list_does_not_scroll_back_to_the_selected_object(visit: Visit) -> None:
+    visit.show(PORTRAITS.read_bytes())
+    visit.slide("threshold", 0.05)
+    visit.page.click("#object-0")
+    visit.page.hover("#object-60")
+    place = visit.page.evaluate("document.querySelector('#list').scrollTop")
+    assert place > 0
+    visit.page.hover("#summary")
+    assert visit.page.locator("#list .pointed").get_attribute("id") == "object-0"
+    assert visit.page.evaluate("document.querySelector('#list').scrollTop") == place
+
+
 def test_zooming_keeps_the_pixel_under_the_mouse(visit: Visit) -> None:
     """Where the picture covers the stage; to one CSS pixel, to which views are rounded."""
     errors = visit.page.evaluate("""async () => {
@@ -404,6 +486,28 @@ def test_the_wheel_zooms_and_the_whole_picture_comes_back(visit: Visit) -> None:
     visit.page.wait_for_selector("#stage:not(.zoomed)")
     visit.move_to(x, y)
     assert visit.page.locator("#object-0.pointed").count() == 1
+
+
+def test_the_threshold_that_is_shown_is_the_one_that_is_applied(visit: Visit) -> None:
+    """Also one between the steps of the slider, whose keys lead back to them."""
+    visit.introduce(score_threshold=0.325)
+    visit.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    visit.show(coded(GREY), "grey.png", "image/png")
+    page = visit.page
+    page.click("#copy-curl")
+    page.wait_for_selector("#toast:not([hidden])")
+    assert "threshold=0.325'" in page.evaluate("navigator.clipboard.readText()")
+    assert page.inner_text("#threshold-value") == page.input_value("#threshold") == "0.325"
+    page.focus("#threshold")
+    page.keyboard.press("ArrowRight")
+    assert page.inner_text("#threshold-value") == page.input_value("#threshold") == "0.33"
+    page.keyboard.press("ArrowRight")
+    assert page.inner_text("#threshold-value") == page.input_value("#threshold") == "0.34"
+    visit.introduce(score_threshold=0.033)  # below the least that the page asks for
+    visit.show(coded(GREY), "grey.png", "image/png")
+    assert page.inner_text("#threshold-value") == page.input_value("#threshold") == "0.033"
+    visit.slide("threshold", 0.06)
+    assert page.inner_text("#threshold-value") == page.input_value("#threshold") == "0.06"
 
 
 def test_nothing_found_is_said_in_words(visit: Visit) -> None:
@@ -505,6 +609,20 @@ def test_pictures_are_dropped_and_pasted(visit: Visit, event: str) -> None:
     visit.page.wait_for_selector('body[data-phase=done] #about:has-text("grey.png · 60 × 40")')
 
 
+def test_pictures_without_a_type_are_known_by_their_bytes(visit: Visit) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    for name, kind, content, size in (
+        ("IMG_0001", "", coded(GREY, "JPEG"), "60 × 40"),
+        ("photo.jfif", "application/octet-stream", coded(GREY, "JPEG"), "60 × 40"),
+        ("turned", "", coded(GREY, "WEBP", exif=exif), "40 × 60"),
+    ):
+        put(visit, "drop", [(name, kind, list(content))])
+        visit.page.wait_for_selector(f'body[data-phase=done] #about:has-text("{name} · {size}")')
+    put(visit, "drop", [("notes", "", list(b"hello"))])
+    visit.page.wait_for_selector('#notice p:has-text("notes is broken, or no picture")')
+
+
 def test_what_is_no_file_is_turned_away_in_words(visit: Visit) -> None:
     put(visit, "drop", [])
     assert "Save the picture first" in visit.said
@@ -513,13 +631,21 @@ def test_what_is_no_file_is_turned_away_in_words(visit: Visit) -> None:
 
 
 def test_samples_are_asked_about(visit: Visit) -> None:
-    assert visit.page.eval_on_selector_all(".sample img", "all => all.map((each) => each.alt)") == [
-        one["alt"] for one in NAMES
-    ]
     visit.page.click(".sample >> nth=0")
     visit.page.wait_for_selector("#list li")
     visit.page.click("#home")
     assert visit.page.locator("#welcome").is_visible()
+
+
+@pytest.mark.parametrize("classes", [["cat", "person"], ["cat"], list(GEM_KINDS), ["nucleus"]])
+def test_samples_show_what_the_model_knows(visit: Visit, classes: list[str]) -> None:
+    known = [one["title"] for one in NAMES if {*classes} & {*one["shows"]}]
+    with visit.page.expect_response("**/samples.json"):
+        visit.introduce(class_names=classes)
+    for place in range(len(known)):
+        visit.page.locator(".sample").nth(place).wait_for()
+    assert visit.page.locator(".sample").all_inner_texts() == known
+    assert visit.page.locator("#samples-title").is_visible() == bool(known)
 
 
 def test_samples_are_small_licensed_and_of_known_classes() -> None:
@@ -566,6 +692,16 @@ def test_files_that_cannot_be_taken_leave_the_result_alone(visit: Visit) -> None
     assert visit.page.inner_text("#about") == before
     visit.page.keyboard.press("Escape")
     assert visit.page.locator("#notice").is_hidden()
+
+
+def test_the_page_works_where_storage_is_blocked(visit: Visit) -> None:
+    visit.context.add_init_script("""for (const name of ["localStorage", "sessionStorage"])
+        Object.defineProperty(window, name, { get() { throw new DOMException("blocked", "SecurityError"); } });""")
+    visit.page.reload()
+    visit.page.wait_for_selector("#model b")
+    visit.page.click("#theme")
+    assert visit.page.evaluate("document.documentElement.dataset.theme") == "dark"
+    visit.show(coded(GREY), "grey.png", "image/png")
 
 
 def test_what_the_server_refuses_is_said_with_its_words(visit: Visit) -> None:
@@ -743,6 +879,43 @@ def test_text_is_easy_to_read(browser: Any, address: str, scheme: str) -> None:
     visit.context.close()
 
 
+@pytest.mark.parametrize("size", [(1280, 800), (844, 390), (390, 844), (320, 640)])
+def test_nothing_lies_over_the_picture_or_the_results(visit: Visit, size: tuple[int, int]) -> None:
+    visit.page.set_viewport_size({"width": size[0], "height": size[1]})
+    visit.show(PORTRAITS.read_bytes())
+    assert visit.page.evaluate("document.documentElement.scrollWidth") == size[0]
+    visit.page.click("#object-0")  # on a phone, this scrolls
+    visit.give(b"hello", "notes.txt", "text/plain")
+    visit.page.wait_for_selector("#notice p")
+    visit.page.evaluate("() => new Promise(requestAnimationFrame)")
+    assert visit.common_area("#stage", ".zoom") == 0
+    for selector in ("header", "#viewer", ".tip"):
+        assert visit.common_area("#notice", selector) == 0, selector
+    visit.page.evaluate("scrollTo(0, 0)")
+    for selector in ("header", "#viewer", ".tip", "#results"):
+        assert visit.common_area("#notice", selector) == 0, selector
+    for button in visit.page.locator(".actions .button").all():
+        assert button.evaluate("each => each.scrollWidth <= each.clientWidth")
+        assert 0 <= button.bounding_box()["x"] <= size[0] - button.bounding_box()["width"]
+
+
+def test_a_phone_on_its_side_shows_picture_and_results_side_by_side(browser: Any, address: str) -> None:
+    visit = Visit(browser, address, viewport={"width": 844, "height": 390}, has_touch=True, is_mobile=True)
+    visit.show(PORTRAITS.read_bytes())
+    stage, results = (visit.page.locator(selector).bounding_box() for selector in ("#stage", "#results"))
+    assert stage["width"] > 450
+    assert stage["height"] > 280
+    assert results["x"] >= stage["x"] + stage["width"]
+    assert results["height"] > 320
+    for selector in ("#threshold", "#opacity", "#save-json"):
+        visit.page.locator(selector).scroll_into_view_if_needed()
+        assert visit.common_area(selector, "#results") > 0
+    assert visit.common_area(".actions", "#list") == 0  # which scrolls with all the rest
+    assert visit.page.locator("header").bounding_box()["y"] == 0
+    assert visit.complaints == []
+    visit.context.close()
+
+
 def test_it_fits_a_phone_and_a_tap_selects(browser: Any, address: str) -> None:
     visit = Visit(browser, address, viewport={"width": 360, "height": 740}, has_touch=True, is_mobile=True)
     width = "document.documentElement.scrollWidth"
@@ -769,6 +942,11 @@ def test_still_where_motion_is_unwanted(browser: Any, address: str) -> None:
     names = visit.page.evaluate("document.getAnimations().map((each) => each.animationName)")
     assert names == ["fade"]
     visit.context.close()
+
+
+def test_the_way_to_the_api_is_shown(visit: Visit) -> None:
+    visit.page.click("#welcome a")
+    visit.page.wait_for_selector('code:has-text("POST /predict")')
 
 
 @pytest.mark.slow

@@ -5,7 +5,7 @@ import { hush, notice, toast } from "./notice.js";
 import { Panel } from "./panel.js";
 import { readPicture } from "./picture.js";
 import { copy, download, toCoco, toCurl, toPng } from "./save.js";
-import { fetchSample, orderSamples, showSamples } from "./samples.js";
+import { fetchSample, showSamples } from "./samples.js";
 import { Refusal, askModel, askObjects } from "./server.js";
 import { Stage } from "./stage.js";
 import { Store, countClasses, readAnswer, shownOf } from "./state.js";
@@ -13,11 +13,12 @@ import { bytes, countOf, listing, sentence } from "./words.js";
 
 const LOWEST = 0.05;  // the threshold of requests; what lies below is noise
 const PATIENCE = 5;  // how often a crowded server is asked again
-const TYPES = ["image/jpeg", "image/png", "image/webp", "image/gif", "image/bmp"];
+const UNTOLD = ["", "application/octet-stream"];  // types of files of which the system knows none
+const { memory } = window;  // of theme.js
 const $ = (id) => document.getElementById(id);
 
 const store = new Store({
-  model: null, token: sessionStorage.getItem("centermask-token") ?? "",
+  model: null, token: memory.recall("sessionStorage", "centermask-token") ?? "",
   phase: "empty", picture: null, found: null, seconds: 0,
   floor: LOWEST, threshold: 0.5, opacity: 0.4, captions: true, hidden: new Set(), pointed: null, selected: null,
 });
@@ -31,7 +32,6 @@ store.subscribe(show);
 listenToDoors();
 listenToButtons();
 listenToKeys();
-const samplesShown = showSamples(openSample);
 meetModel();
 
 // The model.
@@ -40,7 +40,8 @@ meetModel();
 async function meetModel(then = meetModel) {
   try {
     const model = await askModel(store.state.token);
-    store.set({ model, floor: Math.min(LOWEST, model.score_threshold), threshold: model.score_threshold });
+    const threshold = model.score_threshold, floor = Math.min(LOWEST, Math.floor(100 * threshold) / 100);
+    store.set({ model, floor, threshold });
     introduce(model);
     return true;
   } catch (error) {
@@ -57,7 +58,7 @@ function introduce({ weights, class_names: names, device, limits }) {
   const either = names.length > 5 ? "object" : listing(names).replace(" and ", " or ");
   $("promise").textContent = `Each ${either} that the model finds gets an outline, a name and a score.`;
   $("limits").textContent = `JPEG, PNG, WebP, GIF or BMP, up to ${bytes(limits.body_bytes)}`;
-  samplesShown.then(() => orderSamples(names));
+  showSamples(names, openSample);
 }
 
 // A picture comes in.
@@ -115,7 +116,8 @@ async function open(file) {
 /** Why a file cannot be taken, or nothing. */
 function unfit({ name, size, type }) {
   const most = store.state.model?.limits.body_bytes ?? Infinity;
-  if (!TYPES.includes(type)) return `${name} is no picture that can be shown here. Take a JPEG, PNG, WebP, GIF or BMP.`;
+  const likely = type.startsWith("image/") || UNTOLD.includes(type);  // whether it is one, the bytes will tell
+  if (!likely) return `${name} is no picture that can be shown here. Take a JPEG, PNG, WebP, GIF or BMP.`;
   if (!size) return `${name} is empty. Copy or save the picture anew.`;
   if (size > most) return `${name} has ${bytes(size)}; this server takes ${bytes(most)} at most. Scale it down.`;
 }
@@ -202,7 +204,7 @@ async function askToken(reason, again) {
     return notice("Without a token this server answers nothing.", [["Enter it", () => askToken("", again)]]);
   }
   const token = $("token").value.trim();
-  sessionStorage.setItem("centermask-token", token);
+  memory.keep("sessionStorage", "centermask-token", token);
   store.set({ token });
   clearNotice();
   return again();
@@ -282,7 +284,7 @@ function changeTheme() {
   const { documentElement: root } = document;
   const dark = root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
   root.dataset.theme = dark ? "light" : "dark";
-  localStorage.setItem("centermask-theme", root.dataset.theme);
+  memory.keep("localStorage", "centermask-theme", root.dataset.theme);
 }
 
 async function savePng() {

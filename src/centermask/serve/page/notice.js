@@ -4,6 +4,11 @@ const SVG = "http://www.w3.org/2000/svg";
 const $ = (id) => document.getElementById(id);
 let passing = 0;
 
+// Where the picture stays in sight while the page scrolls, it stays below the notice.
+new ResizeObserver(() => {
+  document.body.style.setProperty("--notice", `${$("notice").getBoundingClientRect().height}px`);
+}).observe($("notice"));
+
 /** Says something, with buttons [[name, act]]; gives the words, so that they can change. */
 export function notice(text, buttons = []) {
   const close = makeButton("", hush, "button icon plain");

@@ -5,7 +5,8 @@ import { makePath, traceLoops } from "./outline.js";
 
 const EXACT_FROM = 7;  // so many device pixels to a pixel, and its borders are what one wants to see
 const FONT = 'system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif';
-const CROWD = 12;  // among more objects, only captions that find a free place are written
+const CROWD = 12;  // among more objects, captions stand close to their own, and only as many as the picture bears
+const INK = 0.06;  // which is so much of its area
 const loopsOf = new WeakMap(), pathsOf = new WeakMap();
 
 /** The picture on white, which is what the server lays transparent ones over. */
@@ -50,26 +51,59 @@ function pathAt(mask, scale) {
 }
 
 /**
- * Writes class and score at each object, at places that keep apart.
+ * Writes class and score at each object, at places that keep apart; the pointed one over all, the others dimmed.
  * The context is in device pixels; `place` brings a mask's bounds to them; `area` is where captions may stand.
  */
-export function paintCaptions(context, found, { text, place, area }) {
+export function paintCaptions(context, found, { text, place, area, pointed = null }) {
   context.font = `600 ${text}px ${FONT}`;
   context.textBaseline = "middle";
   context.textAlign = "center";
-  const taken = [];
-  for (const each of found) {
-    const anchor = each.mask.bounds && place(each.mask.bounds);
-    if (!anchor || !meets(anchor, area)) continue;
-    const length = context.measureText(each.caption).width;
-    const plate = { width: Math.round(length + text * 0.9), height: Math.round(text * 1.6) };
-    const crowd = found.length > CROWD;
-    if (crowd && anchor.right - anchor.left < 0.6 * plate.width) continue;  // it would hide its object
-    const { spot, cost } = freePlace(plate, anchor, taken, area);
-    if (crowd && cost) continue;
-    taken.push(spot);
+  const all = measured(context, found, { text, place, area }), first = all.find(({ each }) => each === pointed);
+  const placed = arrange(all, { area, ink: INK * seenOf(found, place, area) });
+  for (const [each, spot] of first ? withPointed(placed, first, area) : placed) {
+    context.globalAlpha = pointed && each !== pointed ? 0.4 : 1;
     paintPlate(context, spot, each);
   }
+  context.globalAlpha = 1;
+}
+
+/** How much of the picture lies in the area. */
+function seenOf(found, place, area) {
+  if (!found.length) return 0;
+  const { width, height } = found[0].mask;
+  return commonArea(place({ left: 0, top: 0, right: width, bottom: height }), area);
+}
+
+/** The objects in sight: the box of each and the size of its caption. */
+function measured(context, found, { text, place, area }) {
+  const height = Math.round(text * 1.6);
+  const inSight = found.filter(({ mask }) => mask.bounds && meets(place(mask.bounds), area));
+  return inSight.map((each) => {
+    const width = Math.round(context.measureText(each.caption).width + text * 0.9);
+    return { each, anchor: place(each.mask.bounds), plate: { width, height } };
+  });
+}
+
+/** Where captions stand, best first: [[object, spot]]. One that would lie over a better one is left out. */
+function arrange(all, { area, ink }) {
+  const crowd = all.length > CROWD, placed = [], taken = [];
+  for (const { each, anchor, plate } of all) {
+    const size = plate.width * plate.height;
+    if (crowd && size > ink) break;
+    const { spot, cost } = freePlace(crowd ? near(plate, anchor) : anywhere(plate, anchor), plate, taken, area);
+    if (cost) continue;
+    ink -= size;
+    placed.push([each, spot]);
+    taken.push(crowd ? grown(spot, plate.height / 2) : spot);
+  }
+  return placed;
+}
+
+/** The pointed object has its caption, over all others, none of which moves for it. */
+function withPointed(placed, { each, anchor, plate }, area) {
+  const others = placed.filter(([other]) => other !== each), taken = others.map(([, spot]) => spot);
+  const own = placed.find(([other]) => other === each);
+  return [...others, own ?? [each, freePlace(anywhere(plate, anchor), plate, taken, area).spot]];
 }
 
 function paintPlate(context, { left, top, right, bottom }, { caption, colour }) {
@@ -81,10 +115,10 @@ function paintPlate(context, { left, top, right, bottom }, { caption, colour }) 
   context.fillText(caption, (left + right) / 2, (top + bottom) / 2 + (bottom - top) * 0.04);
 }
 
-/** Over the object, else in it, under it or beside it: the first place that is free, or the freest. */
-function freePlace(plate, anchor, taken, area) {
+/** The first of some places that is free, or the freest. */
+function freePlace(places, plate, taken, area) {
   let best = null, least = Infinity;
-  for (const [x, y] of candidates(plate, anchor)) {
+  for (const [x, y] of places) {
     const spot = moveInside(x, y, plate, area);
     const cost = taken.reduce((sum, other) => sum + commonArea(spot, other), 0);
     if (cost < least) [best, least] = [spot, cost];
@@ -93,13 +127,24 @@ function freePlace(plate, anchor, taken, area) {
   return { spot: best, cost: least };
 }
 
-function candidates({ width, height }, { left, top, right, bottom }) {
+/** Over the object, or in it. */
+function near({ width, height }, { left, top, right, bottom }) {
+  const centre = (left + right - width) / 2, middle = (top + bottom - height) / 2;
+  return [[left, top - height], [centre, top - height], [right - width, top - height], [centre, middle]];
+}
+
+/** Over the object, else in it, under it or beside it. */
+function anywhere(plate, anchor) {
+  const { width, height } = plate, { left, top, right, bottom } = anchor;
   const centre = (left + right - width) / 2, middle = (top + bottom - height) / 2;
   return [
-    [left, top - height], [centre, top - height], [right - width, top - height], [centre, middle],
-    [left, bottom], [centre, bottom], [right - width, bottom], [right, middle], [left - width, middle],
-    ...[1, -1, 2, -2, 3, -3].map((step) => [centre, middle + step * height]),
+    ...near(plate, anchor), [left, bottom], [centre, bottom], [right - width, bottom], [right, middle],
+    [left - width, middle], ...[1, -1, 2, -2, 3, -3].map((step) => [centre, middle + step * height]),
   ];
+}
+
+function grown({ left, top, right, bottom }, by) {
+  return { left: left - by, top: top - by, right: right + by, bottom: bottom + by };
 }
 
 function moveInside(x, y, { width, height }, area) {

@@ -2,7 +2,7 @@
 
 import { css } from "./colours.js";
 import { countClasses, overThreshold, shownOf } from "./state.js";
-import { countOf, listing, percent, pixels } from "./words.js";
+import { countOf, fraction, hundredths, listing, percent, pixels } from "./words.js";
 
 const BINS = 48;
 const SVG = "http://www.w3.org/2000/svg";
@@ -29,7 +29,7 @@ export class Panel {
 
   #listenToControls() {
     const on = (id, read) => $(id).addEventListener("input", () => this.#store.set(this.#keep(read($(id)))));
-    on("threshold", (slider) => ({ threshold: slider.valueAsNumber }));
+    on("threshold", (slider) => ({ threshold: hundredths(slider.valueAsNumber) }));
     on("opacity", (slider) => ({ opacity: slider.valueAsNumber }));
     on("captions", (box) => ({ captions: box.checked }));
     $("classes").addEventListener("click", (event) => {
@@ -74,13 +74,15 @@ export class Panel {
     if (changed("found", "threshold", "opacity", "captions", "model")) this.#showControls(now);
     if (changed("found", "threshold", "model")) this.#showHistogram(now);
     if (changed("found", "threshold", "hidden", "phase")) this.#showObjects(now);
-    if (changed("found", "threshold", "hidden", "pointed", "selected")) this.#mark(now, changed("pointed", "selected"));
+    const chosen = ["pointed", "selected"].some((key) => now[key] && now[key] !== before[key]);
+    if (changed("found", "threshold", "hidden", "pointed", "selected")) this.#mark(now, chosen);
   }
 
   #showControls({ floor, threshold, opacity, captions }) {
-    Object.assign($("threshold"), { min: floor, max: 1 });
+    const step = hundredths(threshold) === threshold ? 0.01 : "any";  // or the slider would move to the next step
+    Object.assign($("threshold"), { min: floor, max: 1, step });
     $("threshold").value = threshold;
-    $("threshold-value").textContent = threshold.toFixed(2);
+    $("threshold-value").textContent = fraction(threshold);
     $("threshold").style.setProperty("--share", percentOf(threshold, floor));
     $("opacity").value = opacity;
     $("opacity-value").textContent = `${Math.round(100 * opacity)} %`;
@@ -121,12 +123,13 @@ export class Panel {
     $("list").replaceChildren(...shown.map((found) => rows.get(found) ?? listRow(found)));
   }
 
-  #mark({ pointed, selected }, moved) {
+  /** Marks the rows; one that was just chosen comes into sight. Letting go must not scroll back to another. */
+  #mark({ pointed, selected }, chosen) {
     const active = pointed ?? selected;
     for (const row of $("list").children) {
       row.setAttribute("aria-selected", String(row.found === selected));
       row.classList.toggle("pointed", row.found === active);
-      if (row.found === active && moved && !row.matches(":hover")) row.scrollIntoView({ block: "nearest" });
+      if (row.found === active && chosen && !row.matches(":hover")) row.scrollIntoView({ block: "nearest" });
     }
     if (active) $("list").setAttribute("aria-activedescendant", `object-${active.index}`);
     else $("list").removeAttribute("aria-activedescendant");

@@ -3,7 +3,7 @@
 
 /** The upright pixels of a file; fails if the browser cannot read it. */
 export async function readPicture(file) {
-  const orientation = file.type === "image/webp" ? webpOrientation(new DataView(await file.arrayBuffer())) : 1;
+  const orientation = (await isWebp(file)) ? webpOrientation(new DataView(await file.arrayBuffer())) : 1;
   if (orientation === 1) return createImageBitmap(file);
   const lying = await createImageBitmap(file, { imageOrientation: "none" });
   const canvas = new OffscreenCanvas(...(orientation > 4 ? [lying.height, lying.width] : [lying.width, lying.height]));
@@ -12,6 +12,12 @@ export async function readPicture(file) {
   context.drawImage(lying, 0, 0);
   lying.close();
   return canvas.transferToImageBitmap();
+}
+
+/** By its bytes, as the server tells; its type may be missing. */
+async function isWebp(file) {
+  const head = new TextDecoder("latin1").decode(await file.slice(0, 12).arrayBuffer());
+  return head.startsWith("RIFF") && head.endsWith("WEBP");
 }
 
 /** For each EXIF orientation, where (x, y) of the lying picture goes: (a·x + c·y + e, b·x + d·y + f). */

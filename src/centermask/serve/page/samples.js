@@ -4,27 +4,25 @@ import { makeButton } from "./notice.js";
 
 const list = document.getElementById("samples");
 
-/** Shows the samples; `choose(file)` is called with the name of the one that is taken. */
-export async function showSamples(choose) {
+/**
+ * Shows the samples of classes that the model knows: on others it would find nothing. Without any, no word of samples.
+ * `choose(file)` is called with the name of the one that is taken.
+ */
+export async function showSamples(names, choose) {
   const samples = await fetch("page/samples/samples.json").then((answer) => answer.json()).catch(() => []);
-  list.replaceChildren(...samples.map((sample) => makeItem(sample, choose)));
+  const known = samples.filter(({ shows }) => shows.some((each) => names.includes(each)));
+  list.replaceChildren(...known.map((sample) => makeItem(sample, choose)));
+  list.parentElement.hidden = !known.length;
 }
 
-function makeItem({ file, title, alt, licence, shows }, choose) {
+function makeItem({ file, title, alt, licence }, choose) {
   const picture = Object.assign(document.createElement("img"), { src: `page/samples/${file}`, alt });
   const open = makeButton("", () => choose(file), "sample");
   open.title = licence;
   open.append(picture, Object.assign(document.createElement("span"), { textContent: title }));
   const item = document.createElement("li");
-  item.shows = shows;
   item.append(open);
   return item;
-}
-
-/** Samples of classes that the model knows come first. */
-export function orderSamples(names) {
-  const fits = (item) => item.shows.some((each) => names.includes(each));
-  list.append(...[...list.children].sort((a, b) => fits(b) - fits(a)));
 }
 
 /** A sample's file; null if the server does not give it. */

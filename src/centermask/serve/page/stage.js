@@ -152,7 +152,7 @@ export class Stage {
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
     if (!state.captions) return;
     const area = { left: 4, top: 4, right: this.#room.width - 4, bottom: this.#room.height - 4 };
-    paintCaptions(context, shown, { text: TEXT, place: (bounds) => onStage(this.#view, bounds), area });
+    paintCaptions(context, shown, { text: TEXT, place: (bounds) => onStage(this.#view, bounds), area, pointed });
   }
 
   #showTip({ pointed, selected }) {

@@ -12,6 +12,16 @@ export function pixels(count) {
   return `${count.toLocaleString("en")} px`;
 }
 
+/** The nearest number of two decimal places. */
+export function hundredths(value) {
+  return Number(value.toFixed(2));
+}
+
+/** With two decimal places, and with more only where two would tell another number. */
+export function fraction(value) {
+  return hundredths(value) === value ? value.toFixed(2) : String(value);
+}
+
 /** A share, 0 to 1, in per cent. */
 export function percent(share) {
   if (share > 0 && share < 0.001) return "< 0.1 %";
