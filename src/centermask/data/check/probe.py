@@ -5,8 +5,6 @@ halts its decoder then takes a process with it that nobody misses.
 """
 
 import hashlib
-import json
-import sys
 import warnings
 from pathlib import Path
 from typing import NamedTuple
@@ -17,12 +15,10 @@ from PIL import Image
 
 from centermask.errors import UserError
 from centermask.images import FORMATS, MAX_PIXELS, Picture, read_image
+from centermask.workers import answer_lines
 
 MAX_BYTES = 2**29
 """Half a gibibyte: no photograph of up to ``MAX_PIXELS`` pixels needs more."""
-
-
-GREETING = "ready"
 
 
 class Look(NamedTuple):
@@ -118,7 +114,5 @@ _COSINES = np.cos(np.pi * np.outer(np.arange(8), np.arange(32) + 0.5) / 32)
 
 
 def main() -> None:
-    """Greet, then answer each line, a path as JSON, with a line: its ``Look`` as a list."""
-    print(GREETING, flush=True)
-    for line in sys.stdin:
-        print(json.dumps(look(Path(json.loads(line)))), flush=True)
+    """Answer each line, a path as JSON, with a line: its ``Look`` as a list."""
+    answer_lines(lambda _: lambda path: look(Path(path)))
