@@ -24,4 +24,6 @@ def main(picture: Path, weights: str = "nano") -> None:
 
 
 if __name__ == "__main__":
+    if not all(map(Path.is_file, map(Path, sys.argv[1:2] or [""]))):
+        sys.exit(__doc__)
     main(Path(sys.argv[1]), *sys.argv[2:3])

@@ -379,6 +379,17 @@ def test_a_picture_named_twice_is_done_once(command: Command, trained: Path, pho
     assert len(json.loads((tmp_path / "p.json").read_text())) == 1
 
 
+def test_predict_goes_on_with_its_lines(command: Command, trained: Path, photo: Path, tmp_path: Path) -> None:
+    lines = tmp_path / "p.jsonl"
+    asked = ("predict", photo, "--weights", trained / "last.safetensors", "--device", "cpu", "--json", lines)
+    assert command(*asked).out == f"{lines}: 1 pictures predicted\n"
+    before = lines.read_bytes()
+    one_line(command(*asked), str(lines), "is there already", "--resume")
+    said = command(*asked, "--resume")
+    assert (said.code, said.out) == (0, f"{lines}: 0 pictures predicted, 1 were there already\n")
+    assert lines.read_bytes() == before
+
+
 # --- what a user can mend ---
 
 
@@ -457,6 +468,40 @@ def test_predict_with_nothing_to_do_says_why(
     command: Command, trained: Path, broken: Path, name: str, told: str
 ) -> None:
     one_line(command("predict", broken / name, "--weights", trained / "last.safetensors"), name, told)
+
+
+@pytest.mark.parametrize(
+    ("extra", "told"),
+    [
+        (["--resume"], ".jsonl"),
+        (["--processes", "2", "--json", "{}/p.json"], ".jsonl"),
+        (["--processes", "0", "--json", "{}/p.jsonl"], "at least 1"),
+        (["--labels", "{}/d", "--json", "{}/p.jsonl"], "--labels"),
+        (["--labels", "{}/d", "--json", "{}/d/p.json"], "must be empty"),
+        (["--labels", "{}/d", "--out", "{}/d"], "must be empty"),
+        (["--overlap", "0.4"], "--tile"),
+        (["--no-overview"], "--tile"),
+    ],
+)
+def test_switches_that_do_not_go_together_are_told(
+    command: Command, trained: Path, photo: Path, tmp_path: Path, extra: list[str], told: str
+) -> None:
+    given = [each.format(tmp_path) for each in extra]
+    one_line(command("predict", photo, "--weights", trained / "last.safetensors", *given), told)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("what", ["photo", "weights"])
+def test_predict_does_not_write_over_what_it_reads(
+    command: Command, trained: Path, photo: Path, tmp_path: Path, what: str
+) -> None:
+    kept = {"photo": tmp_path / "p.jpg", "weights": tmp_path / "w.safetensors"}
+    shutil.copy(photo, kept["photo"])
+    shutil.copy(trained / "last.safetensors", kept["weights"])
+    before = kept[what].read_bytes()
+    said = command("predict", kept["photo"], "--weights", kept["weights"], "--json", kept[what])
+    one_line(said, kept[what].name, "this is what is read")
+    assert kept[what].read_bytes() == before
 
 
 @pytest.mark.parametrize(

@@ -64,6 +64,12 @@ def test_file_tree_names_each_file_of_the_package() -> None:
     assert named == existing
 
 
+@pytest.mark.parametrize("folder", ["examples", "docs/how-to", "benchmarks/versus"])
+def test_file_tree_names_each_file_of_a_folder(folder: str) -> None:
+    named = {path for path in tree() if path.parent == Path(folder) and (ROOT / path).is_file()}
+    assert named == {path.relative_to(ROOT) for path in (ROOT / folder).iterdir() if path.is_file()}
+
+
 @every_document
 def test_relative_links_lead_somewhere(document: Path) -> None:
     targets = re.findall(r"\]\(([^)\s]+)\)", prose(document))

@@ -89,3 +89,9 @@ def test_a_name_aside_becomes_the_file_even_if_it_is_written_anew(tmp_path: Path
         assert not path.exists()
     assert path.read_bytes() == b"whole"
     assert list(path.parent.iterdir()) == [path]
+
+
+def test_another_file_that_is_missing_is_not_blamed_on_this_one(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="engine"), whole_file(tmp_path / "a"):
+        (tmp_path / "engine").read_bytes()
+    assert not list(tmp_path.iterdir())

@@ -23,7 +23,7 @@ SMALL = {
     "bench": ["--rounds", "1", "--no-memory", "--device", "cpu"],
 }
 """What is added so that a command takes seconds; of two equal flags the last one counts."""
-GUIDES = ("your-own-data", "many-gpus", "read-the-report", "deploy", "video")
+GUIDES = ("your-own-data", "many-gpus", "read-the-report", "deploy", "video", "many-pictures")
 
 
 def lines(guide: str) -> list[list[str]]:

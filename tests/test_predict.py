@@ -253,15 +253,40 @@ def test_without_out_and_json_nothing_is_written(folder: Path) -> None:
 
 def test_an_overlay_never_replaces_its_picture(folder: Path) -> None:
     before = (folder / "a.png").read_bytes()
-    predict_files(Predictor(Quadrants()), [folder / "a.png"], out=folder)
+    out = folder / "out"
+    out.mkdir()
+    (out / "a.png").symlink_to(folder / "a.png")
+    predict_files(Predictor(Quadrants()), [folder / "a.png"], out=out)
     assert (folder / "a.png").read_bytes() == before
-    assert (folder / "a_2.png").exists()
+    assert (out / "a_2.png").exists()
+
+
+def test_overlays_do_not_go_where_pictures_lie(folder: Path) -> None:
+    (folder / "b.png").write_text("of somebody else")  # beside b.jpg
+    before = {path: path.read_bytes() for path in folder.iterdir()}
+    with pytest.raises(UserError, match="the pictures lie there; choose another"):
+        predict_files(Predictor(Quadrants()), [folder / "b.jpg"], out=folder)
+    assert {path: path.read_bytes() for path in folder.iterdir()} == before
 
 
 def test_overlays_of_like_named_pictures_are_kept_apart() -> None:
     paths = [Path("x/a.jpg"), Path("y/a.png"), Path("z/A.tif"), Path("z/a_2.jpg")]
     names = [path.name for path in overlay_paths(paths, Path("out"))]
     assert names == ["a.png", "a_2.png", "A_3.png", "a_2_2.png"]
+
+
+def test_many_pictures_of_one_name_take_no_longer_than_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = 0
+
+    def count(path: Path) -> str:
+        nonlocal asked
+        asked += 1
+        return str(path)
+
+    monkeypatch.setattr(os.path, "realpath", count)
+    chosen = overlay_paths([Path(f"{i}/a.jpg") for i in range(300)], Path("out"))
+    assert [path.name for path in chosen[::299]] == ["a.png", "a_300.png"]
+    assert asked <= 3 * 300
 
 
 def test_records_of_like_named_pictures_carry_their_paths(folder: Path) -> None:

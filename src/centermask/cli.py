@@ -9,6 +9,7 @@ import os
 import re
 import signal
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
     from centermask.data.sources import Evaluable
     from centermask.instances import Instances
+    from centermask.many import Recipe
     from centermask.predict import Finder
     from centermask.report import EvaluatedSet
     from centermask.video import FoundFrame, VideoSummary
@@ -145,6 +147,7 @@ class Evaluate:
 
         chosen = _evaluation_set(self.data, self.annotations, self.images, self.on_error)
         one = _evaluated(self.weights, self.data, chosen, self)
+        Console().print(format_table(one.evaluation))  # before anything that a full disk could stop
         if self.predictions:
             write_whole(self.predictions, json.dumps(list(one.rows)).encode())
         if self.json:
@@ -152,7 +155,6 @@ class Evaluate:
             write_whole(self.json, json.dumps(record, indent=2).encode())
         if self.html:
             write_evaluation(self.html, [one], title=f"{self.weights} on {self.data}")
-        Console().print(format_table(one.evaluation))
         return 0
 
 
@@ -203,9 +205,9 @@ class Compare:
         a, b = (_evaluated(weights, weights, chosen, self) for weights in (self.a, self.b))
         limit = max(a.evaluation.max_detections, b.evaluation.max_detections)
         found = compare(chosen.truth(), a.rows, b.rows, resamples=self.resamples, max_detections=limit)
+        Console().print(format_comparison(found))
         if self.html:
             write_comparison(self.html, found, a, b)
-        Console().print(format_comparison(found))
         return 0
 
 
@@ -315,7 +317,12 @@ class Predict:
     max_detections: int | None = None
     """Keep this many objects of a picture, best first."""
     json: Path | None = None
-    """Write what was found here: a list with one object a picture; of a video, JSON lines, one a frame."""
+    """Write what was found here: a list with one object a picture; or as it goes, into a file that ends in .jsonl, JSON
+    lines, one a picture, or one a frame of a video."""
+    resume: bool = False
+    """Go on with a .jsonl: leave out pictures that are in it."""
+    processes: int = 1
+    """Predict pictures in so many processes, which share the cores; their order in the .jsonl is then not theirs."""
     out: Path | None = None
     """Write overlays into this folder; of a video, also a file that ends in .mp4, .mov, .mkv or .webm."""
     labels: Path | None = None
@@ -338,9 +345,11 @@ class Predict:
             raise UserError("--no-resize and --short-side exclude each other; give one of them")
         if not self.images:
             raise UserError("no pictures given; name files, folders or patterns, or a video")
+        if self.tile is None and (self.overlap != Predict.overlap or not self.overview):
+            raise UserError("--overlap and --no-overview are for tiles; add --tile, or leave them out")
         if any(is_video(image) for image in self.images):
-            if self.labels is not None:
-                raise UserError("--labels is for pictures; leave it out for a video")
+            if self.labels is not None or self.resume or self.processes != 1:
+                raise UserError("--labels, --resume and --processes are for pictures; leave them out for a video")
             return self._run_video()
         if self.track or self.show or self.every != 1 or self.seconds is not None:
             raise UserError("--track, --every, --seconds and --show are for a video; name one, or leave them out")
@@ -348,7 +357,6 @@ class Predict:
 
     def _run_pictures(self) -> int:
         from centermask.images import find_images
-        from centermask.predict import predict_files
 
         paths: dict[Path, None] = {}
         missing: list[tuple[Path, str]] = []
@@ -359,15 +367,65 @@ class Predict:
                 missing.append((Path(pattern), str(error)))
         if not paths:
             return _tell_failures(missing, len(missing))
+        in_lines = self.json is not None and self.json.suffix.lower() == ".jsonl"
+        if (self.resume or self.processes != 1) and not in_lines:
+            raise UserError("--resume and --processes write as they go; add --json with a file that ends in .jsonl")
+        self._check_places(list(paths))
+        failures = self._predict_many(list(paths)) if in_lines else self._predict_files(list(paths))
+        return _tell_failures(missing + failures, len(missing) + len(paths))
+
+    def _check_places(self, paths: list[Path]) -> None:
+        """Refuse to write over what is read, and into a folder that must be empty at the end."""
+        from centermask.bundled import resolve_weights
+
+        if self.json and os.path.realpath(self.json) in map(os.path.realpath, [*paths, resolve_weights(self.weights)]):
+            raise UserError(f"{self.json}: this is what is read; choose another name with --json")
+        for flag, place in (("--out", self.out), ("--json", self.json)):
+            if place and self.labels and self.labels.resolve() in (place.resolve(), *place.resolve().parents):
+                raise UserError(f"{self.labels}: is made whole at the end and must be empty until then; choose another "
+                                f"{flag}")  # fmt: skip
+
+    def _predict_files(self, paths: list[Path]) -> list[tuple[Path, str]]:
+        from centermask.predict import predict_files
+
         predictor = self._predictor()
-        with self._drafts(list(paths), predictor) as add_draft:
+        with self._drafts(paths, predictor) as add_draft:
 
             def on_done(path: Path, found: "Instances") -> None:
                 _tell_instances(path, found)
                 add_draft(path, found)
 
-            failures = predict_files(predictor, list(paths), out=self.out, json_file=self.json, on_done=on_done)
-        return _tell_failures(missing + failures, len(missing) + len(paths))
+            return predict_files(predictor, paths, out=self.out, json_file=self.json, on_done=on_done)
+
+    def _predict_many(self, paths: list[Path]) -> list[tuple[Path, str]]:
+        from centermask.many import predict_many
+
+        if self.json is None or self.labels is not None:
+            raise UserError(
+                "--labels makes its folder whole at the end; leave it out, or give --json with a .json file"
+            )
+        with _ending_gently(), _progress() as progress:
+            task = progress.add_task("predicting", total=len(paths))
+            told = time.monotonic()
+
+            def on_picture(done: int, total: int) -> None:
+                nonlocal told
+                progress.update(task, completed=done, total=total)
+                if progress.disable and time.monotonic() - told > 60:  # into a log, a line a minute
+                    told = time.monotonic()
+                    print(f"{done} of {total} pictures", file=sys.stderr)
+
+            try:
+                found = predict_many(
+                    self._recipe(), paths, self.json, out=self.out, processes=self.processes, resume=self.resume,
+                    on_picture=on_picture,
+                )  # fmt: skip
+            except KeyboardInterrupt:
+                print(f"what is done is in {self.json}; go on with the same command and --resume", file=sys.stderr)
+                raise
+        before = f", {found.skipped} were there already" if found.skipped else ""
+        print(f"{self.json}: {found.done} pictures predicted{before}")
+        return list(found.failures)
 
     def _drafts(
         self, paths: Sequence[Path], predictor: "Finder"
@@ -396,16 +454,16 @@ class Predict:
             )  # fmt: skip
         return _tell_video(summary, self.json)
 
-    def _predictor(self) -> "Finder":
-        from centermask.predict import Predictor
-        from centermask.tiles import TiledPredictor
+    def _recipe(self) -> "Recipe":
+        from centermask.many import Recipe
 
-        plain = Predictor(self.weights, device=_device(self.device), short_side=self.short_side, resize=self.resize,
-                          score_threshold=self.score_threshold, max_detections=self.max_detections,
-                          precision=self.precision, compile=self.compile)  # fmt: skip
-        if self.tile is None:
-            return plain
-        return TiledPredictor(plain, tile=self.tile, overlap=self.overlap, overview=self.overview)
+        return Recipe(weights=self.weights, device=_device(self.device), short_side=self.short_side,
+                      resize=self.resize, score_threshold=self.score_threshold, max_detections=self.max_detections,
+                      precision=self.precision, compile=self.compile, tile=self.tile, overlap=self.overlap,
+                      overview=self.overview)  # fmt: skip
+
+    def _predictor(self) -> "Finder":
+        return self._recipe().make()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -505,7 +563,9 @@ class Export:
     full_masks: bool = False
     """Give masks of the input's size, too."""
     max_detections: int | None = None
-    """Objects that a picture may have; as in training if not given."""
+    """Objects that a picture may have, the best by score; as in training if not given."""
+    licence: str | None = None
+    """What the file says about its use; what its weights say if not given."""
     calibration: str | None = None
     """Pictures for int8, like those the network shall see: a folder, FOLDER or FOLDER:NAME of a data set."""
     calibration_pictures: int = 100
@@ -522,7 +582,7 @@ class Export:
 
         export_model(
             self.weights, self.out, format=self.format, precision=self.precision, dynamic=self.dynamic, size=self.size,
-            pixels=self.pixels, full_masks=self.full_masks, max_detections=self.max_detections,
+            pixels=self.pixels, full_masks=self.full_masks, max_detections=self.max_detections, licence=self.licence,
             calibration=self.calibration, calibration_pictures=self.calibration_pictures, pictures=self.pictures,
             on_step=lambda step: print(step, file=sys.stderr),
             on_parity=lambda parity: Console().print(format_parity(parity)),
@@ -576,9 +636,9 @@ class Bench:
                 memory=self.memory,
                 on_progress=lambda done, total: progress.update(task, completed=done, total=total),
             )  # fmt: skip
+        Console().print(format_bench(found))
         if self.json:
             write_whole(self.json, json.dumps(found.to_json(), indent=2).encode())
-        Console().print(format_bench(found))
         return 0
 
 
@@ -882,7 +942,9 @@ def _progress() -> "Progress":
     from rich.progress import Progress
 
     console = Console(stderr=True)
-    return Progress(console=console, transient=True, disable=not console.is_terminal)
+    # What is printed stays on stdout: it may go into a file.
+    return Progress(console=console, transient=True, disable=not console.is_terminal,
+                    redirect_stdout=False, redirect_stderr=False)  # fmt: skip
 
 
 def _tell_instances(path: Path, instances: "Instances") -> None:

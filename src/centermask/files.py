@@ -48,6 +48,8 @@ def whole_path(path: Path) -> Iterator[Path]:
     except BrokenPipeError:  # of something that the block prints to, not of this file
         raise
     except OSError as error:
+        if error.filename not in (None, str(aside), str(path)):  # of another file that the block opens
+            raise
         raise UserError(
             f"{path}: cannot be written ({error.strerror}); free some space or choose another place"
         ) from None

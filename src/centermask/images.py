@@ -70,7 +70,7 @@ def read_image(path: Path | str, max_pixels: int = MAX_PIXELS) -> Picture:
         UserError: there is no such file, it may not be read, is empty, broken, no picture (``UnknownPictureError``), or
             has over ``max_pixels`` (``LargePictureError``).
     """
-    with _in_words(path), _opened(Path(path), max_pixels) as image:
+    with _in_words(path, max_pixels), _opened(Path(path), max_pixels) as image:
         image.load()
         return to_rgb(image)
 
@@ -83,7 +83,7 @@ def decode_image(data: bytes, max_pixels: int = MAX_PIXELS, name: str = "the pic
     Raises:
         UserError: see ``read_image``, or the JPEG has too many scans.
     """
-    with _in_words(name), _within(io.BytesIO(data), name, max_pixels) as image:
+    with _in_words(name, max_pixels), _within(io.BytesIO(data), name, max_pixels) as image:
         if _holds_jpeg(image) and data.count(b"\xff\xda") > MAX_SCANS:
             raise UserError(f"{name}: the JPEG has more than {MAX_SCANS} scans; save it anew")
         image.load()
@@ -98,7 +98,7 @@ def read_size(path: Path | str, max_pixels: int = MAX_PIXELS) -> Size:
     Raises:
         UserError: see ``read_image``, as far as the header tells.
     """
-    with _in_words(path), _opened(Path(path), max_pixels) as image:
+    with _in_words(path, max_pixels), _opened(Path(path), max_pixels) as image:
         if image.format == "PNG" and "Raw profile type exif" not in image.info and not _has_late_notes(path):
             image.info.setdefault("exif", b"")  # else Pillow decodes the picture to look for it at the end
         if isinstance(image, TiffImageFile):  # newer versions of Pillow have turned its size already
@@ -109,7 +109,7 @@ def read_size(path: Path | str, max_pixels: int = MAX_PIXELS) -> Size:
 
 
 @contextmanager
-def _in_words(name: Path | str) -> Iterator[None]:
+def _in_words(name: Path | str, max_pixels: int) -> Iterator[None]:
     """Turn whatever decoders raise into a ``UserError`` that names the picture."""
     try:
         with warnings.catch_warnings():
@@ -119,7 +119,7 @@ def _in_words(name: Path | str) -> Iterator[None]:
     except UserError:
         raise
     except Exception as error:  # on hostile bytes, decoders raise nearly anything
-        raise _refusal(name, error) from error
+        raise _refusal(name, max_pixels, error) from error
 
 
 @contextmanager
@@ -159,7 +159,7 @@ def _has_late_notes(path: Path | str) -> bool:
     return False
 
 
-def _refusal(name: Path | str, error: Exception) -> UserError:
+def _refusal(name: Path | str, max_pixels: int, error: Exception) -> UserError:
     kind = UserError
     match error:
         case FileNotFoundError():
@@ -171,7 +171,7 @@ def _refusal(name: Path | str, error: Exception) -> UserError:
         case UnidentifiedImageError():
             kind, reason = UnknownPictureError, "this is no picture that can be read; convert it to JPEG or PNG"
         case Image.DecompressionBombError():
-            return _too_large(name, MAX_PIXELS)
+            return _too_large(name, min(max_pixels, MAX_PIXELS))
         case MemoryError():
             reason = "there is not enough memory for the picture; scale it down"
         case _:
@@ -181,7 +181,7 @@ def _refusal(name: Path | str, error: Exception) -> UserError:
 
 def _too_large(name: Path | str, max_pixels: int) -> LargePictureError:
     return LargePictureError(
-        f"{name}: the picture has more than {max_pixels} pixels; scale it down or cut it into tiles"
+        f"{name}: the picture has more than {max_pixels} pixels; scale it down or cut it into several"
     )
 
 

@@ -86,6 +86,7 @@ class Predictor:
         precision: In what PyTorch computes: fp32, bf16, fp16, or auto for bf16 where the machine computes in it. None:
             weights in fp32, a model as it is. An exported file's precision was fixed at export.
         compile: Compile the dense part with torch.compile: the first pictures take a minute, later ones less time.
+        threads: Cores to compute with; None: as the engine chooses. PyTorch has one number for all that a process does.
 
     Raises:
         UserError: the file cannot be used, an argument is out of its range, or precision or compile is given for an
@@ -104,13 +105,16 @@ class Predictor:
         max_detections: int | None = None,
         precision: str | None = None,
         compile: bool = False,
+        threads: int | None = None,
     ) -> None:
-        for name, value in (("short_side", short_side), ("long_side", long_side), ("max_detections", max_detections)):
+        for name, value in (("short_side", short_side), ("long_side", long_side), ("max_detections", max_detections),
+                            ("threads", threads)):  # fmt: skip
             if value is not None and value < 1:
                 raise UserError(f"{name} must be at least 1, not {value}")
         if score_threshold is not None and not 0 <= score_threshold <= 1:
             raise UserError(f"score_threshold must lie in [0, 1], not {score_threshold}")
-        self.model = _runtime(model, None if device is None else str(device), known_precision(precision), compile)
+        place = None if device is None else str(device)
+        self.model = _runtime(model, place, known_precision(precision), compile, threads)
         self.device = self.model.device
         config = self.model.config
         self.class_names, self.category_ids = config.class_names, config.category_ids
@@ -201,10 +205,16 @@ class Predictor:
 
 
 def _runtime(
-    model: Path | str | Runtime | Segmenter, device: str | None, precision: Precision | None, compile: bool
+    model: Path | str | Runtime | Segmenter,
+    device: str | None,
+    precision: Precision | None,
+    compile: bool,
+    threads: int | None,
 ) -> Runtime:
     if isinstance(model, Path | str):
-        return open_runtime(model, device, precision=precision, compile=compile)
+        return open_runtime(model, device, precision=precision, compile=compile, threads=threads)
+    if threads is not None:
+        raise UserError("threads goes with a file; for a network of your own use torch.set_num_threads")
     if isinstance(model, Runtime):
         if device is not None or precision is not None or compile:
             raise UserError("device, precision and compile are settled in a runtime already; leave them out")
@@ -285,37 +295,79 @@ def predict_files(
     Raises:
         UserError: an answer cannot be written.
     """
-    overlays = overlay_paths(paths, out) if out else [None] * len(paths)
-    names = _record_names(paths)
     failures: list[tuple[Path, str]] = []
+    jobs = plan_jobs(paths, out)
+    with _open_list(json_file) as append:
+        for job in jobs:
+            try:
+                instances = predict_file(predictor, job)
+            except PictureError as error:
+                failures.append((job.path, str(error)))
+                continue
+            append(instances.to_coco())
+            on_done(job.path, instances)
+    return failures
+
+
+class Job(NamedTuple):
+    """A picture to predict."""
+
+    path: Path
+    name: str
+    """What its record is called: the file's name, or its path where two share a name."""
+    overlay: Path | None
+    """Where its overlay goes, if anywhere."""
+
+
+class PictureError(UserError):
+    """A picture cannot be read or predicted; others may be."""
+
+
+def plan_jobs(paths: Sequence[Path], out: Path | None) -> list[Job]:
+    """What is to be done for pictures whose overlays go into ``out``, which is made if it is missing.
+
+    Raises:
+        UserError: the folder cannot be made, or pictures lie in it.
+    """
     if out:
         _make_folder(out)
-    with _open_list(json_file) as append:
-        for path, overlay, name in zip(paths, overlays, names, strict=True):
-            try:
-                picture = read_image(path)
-                instances = dataclasses.replace(predictor(picture), file_name=name)
-            except UserError as error:
-                failures.append((path, str(error)))
-                continue
-            if overlay:
-                write_whole(overlay, encode_png(instances.overlay(picture)))
-            append(instances.to_coco())
-            on_done(path, instances)
-    return failures
+        _check_apart(out, paths)
+    overlays = overlay_paths(paths, out) if out else [None] * len(paths)
+    return list(map(Job, paths, _record_names(paths), overlays))
+
+
+def predict_file(predictor: Finder, job: Job) -> Instances:
+    """Predict a picture, and write its overlay.
+
+    Raises:
+        PictureError: the picture cannot be read or predicted.
+        UserError: the overlay cannot be written.
+    """
+    try:
+        picture = read_image(job.path)
+        instances = dataclasses.replace(predictor(picture), file_name=job.name)
+    except UserError as error:
+        raise PictureError(str(error)) from error
+    if job.overlay:
+        write_whole(job.overlay, encode_png(instances.overlay(picture)))
+    return instances
 
 
 def overlay_paths(paths: Sequence[Path], out: Path) -> list[Path]:
     """Where the overlay of each picture goes: ``out/STEM.png``, or ``out/STEM_2.png`` and so on if that is taken.
 
-    Taken is what another picture got (capitals do not count) and what is one of the pictures itself.
+    Taken is what another picture got (capitals do not count) and what leads to one of the pictures.
     """
     taken = {_key(path) for path in paths}
+    next_number: dict[str, int] = {}
     chosen = []
     for path in paths:
-        suffixes = itertools.chain([""], (f"_{i}" for i in itertools.count(2)))
-        names = (out / f"{path.stem}{suffix}.png" for suffix in suffixes)
-        free = next(name for name in names if _key(name) not in taken)
+        stem = path.stem.casefold()
+        for number in itertools.count(next_number.get(stem, 1)):
+            free = out / (f"{path.stem}.png" if number == 1 else f"{path.stem}_{number}.png")
+            if _key(free) not in taken:
+                break
+        next_number[stem] = number + 1  # the numbers before it are taken, for however many pictures of one name
         taken.add(_key(free))
         chosen.append(free)
     return chosen
@@ -335,6 +387,12 @@ def _make_folder(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"{folder}: cannot be made a folder ({error.strerror}); choose another place") from error
+
+
+def _check_apart(out: Path, paths: Sequence[Path]) -> None:
+    """Refuse a folder of pictures: an overlay could replace one that nobody named, and be predicted the next time."""
+    if os.path.realpath(out) in {os.path.realpath(folder) for folder in {path.parent for path in paths}}:
+        raise UserError(f"{out}: the pictures lie there; choose another folder for the overlays (--out)")
 
 
 def encode_png(pixels: Picture) -> bytes:

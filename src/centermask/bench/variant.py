@@ -50,27 +50,22 @@ class Variant:
         Raises:
             UserError: see ``open_runtime``.
         """
-        match self.engine:
-            case "ONNX Runtime":
-                from centermask.runtimes.onnx import OnnxRuntime
+        if self.engine == "OpenVINO":
+            from centermask.runtimes.openvino import OpenVinoRuntime
 
-                return OnnxRuntime(self.path, self.device, self.threads)
-            case "OpenVINO":
-                from centermask.runtimes.openvino import OpenVinoRuntime
+            return OpenVinoRuntime(self.path, self.device, self.threads, self.compute_in)
+        if self.is_exported or self.channels_last:
+            return open_runtime(self.path, self.device, precision=self.precision, compile=self.compile,
+                                threads=self.threads)  # fmt: skip
+        return self._open_in_order()
 
-                return OpenVinoRuntime(self.path, self.device, self.threads, self.compute_in)
-            case _:
-                return self._open_in_torch()
-
-    def _open_in_torch(self) -> Runtime:
+    def _open_in_order(self) -> Runtime:
         import torch
 
-        if self.threads is not None:
-            torch.set_num_threads(self.threads)
-        if self.channels_last:
-            return open_runtime(self.path, self.device, precision=self.precision, compile=self.compile)
         from centermask.model.centermask import CenterMask
         from centermask.runtimes.torch import TorchRuntime
 
+        if self.threads is not None:
+            torch.set_num_threads(self.threads)
         network = CenterMask.load(self.path)
         return TorchRuntime(network, self.device, precision=self.precision, compile=self.compile)

@@ -187,8 +187,13 @@ def plain_names(names: Sequence[str]) -> list[str]:
 
 
 def _visible(stem: str) -> str:
-    """A name that is not hidden, and keeps its ends where a list has it on a line."""
-    return "_" + stem[1:] if stem.startswith((".", " ")) else stem
+    """A name that is not hidden, keeps its ends where a list has it on a line, and can be written into any file.
+
+    >>> _visible(".a\\tb\\udce9")
+    '_a_b_'
+    """
+    plain = "".join(letter if letter.isprintable() else "_" for letter in stem)  # bytes that are no UTF-8 are not, too
+    return "_" + plain[1:] if plain.startswith((".", " ")) else plain
 
 
 def _check_size(record: CocoImage) -> None:

