@@ -1,5 +1,6 @@
 """Clips made on the spot, and a finder that finds bright rectangles in them."""
 
+import threading
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -33,6 +34,9 @@ def clip(
     times: Sequence[int] | None = None,
     codec: str = "libx264",
     sound: str | None = None,
+    sound_rate: int = SOUND_RATE,
+    sound_frames: int | None = None,
+    sound_first: bool = False,
     turned: int = 0,
     aspect: Fraction = Fraction(1),
     options: dict[str, str] | None = None,
@@ -43,11 +47,15 @@ def clip(
 
     Args:
         times: When each frame is shown, in thousandths of a second; 25 a second if not given.
+        sound: FFmpeg's name of what codes a tone.
+        sound_frames: The tone lasts as long as so many frames; as long as the pictures if not given.
+        sound_first: The tone is the file's first stream.
         turned: Degrees that a player turns it counter-clockwise.
     """
     pictures = [square(i, size) for i in range(frames)] if isinstance(frames, int) else frames
     stamps, tick = (range(len(pictures)), Fraction(1, RATE)) if times is None else (times, Fraction(1, 1000))
     with av.open(str(path), "w", options=options or {}) as container:
+        tone = container.add_stream(sound, rate=sound_rate, layout="mono") if sound and sound_first else None
         stream = container.add_stream(codec, rate=RATE, options={"qp": "0"} if lossless else {})
         stream.height, stream.width = pictures[0].shape[:2] if len(pictures) else size
         stream.pix_fmt, stream.codec_context.time_base = pix_fmt, tick
@@ -55,7 +63,8 @@ def clip(
         stream.codec_context.sample_aspect_ratio = aspect
         if turned:
             stream.set_display_rotation(turned)
-        tone = container.add_stream(sound, rate=SOUND_RATE, layout="mono") if sound else None
+        if sound and not sound_first:
+            tone = container.add_stream(sound, rate=sound_rate, layout="mono")
         for picture, stamp in zip(pictures, stamps, strict=True):
             frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
             frame.pts, frame.time_base = stamp, tick
@@ -63,20 +72,40 @@ def clip(
         container.start_encoding()  # a clip without frames has a head all the same
         container.mux(stream.encode(None))
         if tone:
-            for frame in beep(len(pictures)):
+            for frame in beep(len(pictures) if sound_frames is None else sound_frames, sound_rate):
                 container.mux(tone.encode(frame))
             container.mux(tone.encode(None))
     return path
 
 
-def beep(frames: int) -> Iterator[av.AudioFrame]:
+def beep(frames: int, rate: int = SOUND_RATE) -> Iterator[av.AudioFrame]:
     """A tone of 440 Hz that lasts as long as so many frames."""
-    step = SOUND_RATE // RATE
+    step = rate // RATE
     for i in range(frames):
-        phase = np.arange(i * step, (i + 1) * step) / SOUND_RATE * 440 * 2 * np.pi
+        phase = np.arange(i * step, (i + 1) * step) / rate * 440 * 2 * np.pi
         frame = av.AudioFrame.from_ndarray((np.sin(phase) * 12000).astype(np.int16)[None], format="s16", layout="mono")
-        frame.sample_rate, frame.pts, frame.time_base = SOUND_RATE, i * step, Fraction(1, SOUND_RATE)
+        frame.sample_rate, frame.pts, frame.time_base = rate, i * step, Fraction(1, rate)
         yield frame
+
+
+def later(path: Path, seconds: float) -> Path:
+    """The same clip on a clock that is so many seconds ahead, under another name."""
+    moved = path.with_name(f"later_{path.name}")
+    with av.open(str(path)) as source, av.open(str(moved), "w") as container:
+        targets = {stream.index: container.add_stream_from_template(stream) for stream in source.streams}
+        for packet in source.demux():
+            if packet.dts is not None:
+                offset = round(seconds / packet.time_base)
+                packet.pts, packet.dts = packet.pts + offset, packet.dts + offset
+                packet.stream = targets[packet.stream_index]
+                container.mux(packet)
+    return moved
+
+
+def joined(path: Path, *parts: Path) -> Path:
+    """Files behind one another, as ``cat`` puts them."""
+    path.write_bytes(b"".join(part.read_bytes() for part in parts))
+    return path
 
 
 def cut(path: Path, share: float = 0.6) -> Path:
@@ -136,3 +165,8 @@ def play(path: Path) -> Seen:
             frames[0].rotation if frames else 0,
             video.sample_aspect_ratio or Fraction(1),
         )
+
+
+def stages() -> set[threading.Thread]:
+    """The threads of lines that are at work."""
+    return {thread for thread in threading.enumerate() if thread.name.startswith("stage ")}

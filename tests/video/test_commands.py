@@ -135,3 +135,18 @@ def test_progress_says_how_fast_and_how_far(
     with VideoProgress() as progress:
         predict_video(bright, path, on_open=progress.begin, on_frame=progress.advance)
     assert capsys.readouterr().err.strip() == ""
+
+
+@pytest.mark.parametrize("on_terminal", [False, True])
+def test_what_is_printed_beside_the_bar_is_not_lost(
+    on_terminal: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")  # the bar is shown
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: on_terminal)
+    with VideoProgress(on_frame=lambda found: print(f"frame {found.frame.number}")) as progress:
+        predict_video(bright, clip(tmp_path / "a.mp4", 3), on_open=progress.begin, on_frame=progress.advance)
+    told = capsys.readouterr()
+    lines = ["frame 0", "frame 1", "frame 2"]
+    assert told.out.splitlines() == ([] if on_terminal else lines)
+    if on_terminal:  # then above the bar
+        assert [line for line in lines if line in told.err] == lines

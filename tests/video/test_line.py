@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 import pytest
 
 from centermask.video.line import Line
+from tests.video.made import stages
 
 LONG = 20
 """Seconds after which something that should have happened long ago will not."""
@@ -119,16 +120,51 @@ def test_an_error_of_the_last_stage_ends_all_threads_and_closes_all_generators()
                 raise OSError("full")
             yield item
 
-    others = threading.active_count()
+    before = stages()
     with pytest.raises(OSError, match="full"), Line(limit=2) as line:
         list(line.stage(fail(line.stage(endless(line.stage(endless(None, "first")), "second")))))
-    assert threading.active_count() == others
+    assert stages() <= before
     assert sorted(closed) == ["first", "second"]
 
 
 def test_leaving_the_block_early_ends_all_threads() -> None:
-    others = threading.active_count()
+    before = stages()
     with Line(limit=1) as line:
         stage = line.stage(one for one in line.stage(iter(range(10**9))))
         assert next(stage) == 0
-    assert threading.active_count() == others
+    assert stages() <= before
+
+
+def test_ctrl_c_does_not_wait_for_a_stage_that_notices_nothing() -> None:
+    before, silent, heard = stages(), threading.Event(), threading.Event()
+
+    def listen() -> Iterator[int]:
+        yield 0
+        silent.wait(LONG)
+        heard.set()
+
+    def press(item: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt), Line(limit=1) as line:
+        press(next(line.stage(listen())))
+    assert not heard.is_set()
+    silent.set()
+    for thread in stages() - before:
+        thread.join(LONG)
+    assert stages() <= before
+
+
+def test_any_other_error_waits_for_the_threads() -> None:
+    before, closed = stages(), []
+
+    def busy() -> Iterator[int]:
+        try:
+            yield from range(9)
+        finally:
+            closed.append(threading.Event().wait(0.05))
+
+    with pytest.raises(ZeroDivisionError), Line(limit=1) as line:
+        1 // next(line.stage(busy()))
+    assert closed == [False]
+    assert stages() <= before

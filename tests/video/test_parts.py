@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 
 from centermask.errors import UserError
 from centermask.instances import from_coco
-from centermask.video.clock import GAP, Clock
+from centermask.lines import Lines
+from centermask.video.clock import GAP, NEAR, Clock, SoundClock
 from centermask.video.frame import FoundFrame, Frame
 from centermask.video.kinds import KINDS, coding_of, kind_of
-from centermask.video.outputs import Records, check_records, place, video_path
+from centermask.video.outputs import check_records, open_records, place, video_path
 from centermask.video.source import VIDEO_SUFFIXES, Source, find_source, is_video
 from centermask.video.upright import is_sideways, turn, upright
 from tests.video.made import bright, square
@@ -43,6 +44,41 @@ def test_time_only_goes_forward(stamps: list[float | None]) -> None:
     times = [clock.seconds(stamp) for stamp in stamps]
     assert times[:1] in ([], [0.0])
     assert all(0 < later - earlier <= GAP for earlier, later in pairwise(times))
+
+
+def test_sound_goes_back_where_the_pictures_do_whichever_ends_first() -> None:
+    for ends in (0.7, 1.5, 2.0, 2.3, 3.9):  # seconds; the pictures last two, and begin anew
+        pictures = Clock(Fraction(10))
+        pictures.seconds(5.0)
+        sound = SoundClock(pictures)
+        assert sound.seconds(5.0, reached=0.0) == 0
+        sound.go_on(ends)
+        assert sound.seconds(5.0, reached=1.9) is None
+        pictures.seconds(6.9)
+        assert pictures.seconds(5.0) == pytest.approx(2.0)
+        assert sound.seconds(5.0, reached=2.0) == pytest.approx(2.0)
+
+
+def test_sound_leaps_where_the_pictures_do() -> None:
+    pictures = Clock(Fraction(10))
+    pictures.seconds(0.0)
+    sound = SoundClock(pictures)
+    sound.go_on(0.1)
+    assert sound.seconds(2 * GAP, reached=0.1) is None
+    pictures.seconds(2 * GAP)
+    assert sound.seconds(2 * GAP, reached=0.1) == pytest.approx(0.1)
+    sound.go_on(0.2)
+    assert sound.seconds(2 * GAP + 7, reached=0.1) == pytest.approx(7.1)  # a silence
+
+
+def test_sound_whose_stamps_break_alone_goes_on_where_it_was() -> None:
+    for stamp in (1.0, 4 * GAP):
+        pictures = Clock(Fraction(10))
+        pictures.seconds(0.0)
+        sound = SoundClock(pictures)
+        sound.go_on(60.0)
+        assert sound.seconds(stamp, reached=60 + NEAR) is None
+        assert sound.seconds(stamp, reached=61 + NEAR) == 60
 
 
 # --- upright ---
@@ -81,7 +117,20 @@ def test_a_video_is_known_by_its_name(tmp_path: Path) -> None:
 
 
 def test_passwords_are_not_told() -> None:
-    assert find_source("rtsp://me:secret@host:554/a@b").name == "rtsp://host:554/a@b"
+    shown = {
+        "rtsp://me:secret@host:554/a@b": "rtsp://host:554/a@b",
+        "rtsp://me:se@cret@host/x": "rtsp://host/x",
+        "rtsp://me:se@cret@host": "rtsp://host",
+        "rtsp://host/x?user=me&password=secret": "rtsp://host/x",
+        "rtsp://host?password=secret@host": "rtsp://host",
+        "rtsp://me:a/secret@host/x": "rtsp://host/x",
+        "rtsp://me:a?secret@host/x": "rtsp://host/x",
+        "rtsp://host:554": "rtsp://host:554",
+        "rtsp://[::1]:554/a@b": "rtsp://[::1]:554/a@b",
+    }
+    for address, name in shown.items():
+        source = find_source(address)
+        assert (source.name, source.address) == (name, address)
     with pytest.raises(UserError) as told:
         find_source("https://me:secret@host/a.mp4")
     assert "secret" not in str(told.value)
@@ -166,6 +215,17 @@ def test_what_has_no_end_stands_in_its_place_at_once(tmp_path: Path) -> None:
             pass
 
 
+@pytest.mark.parametrize("live", [True, False])
+def test_an_error_of_something_else_is_not_told_as_one_of_the_place(tmp_path: Path, live: bool) -> None:
+    for error in (FileNotFoundError(2, "No such file", "engine.plan"), OSError("no device")):
+        with pytest.raises(OSError, match=r"engine\.plan|no device") as told, place(tmp_path / "a", live=live):
+            raise error
+        assert told.value is error
+        with pytest.raises(OSError, match=r"engine\.plan|no device"), open_records(tmp_path / "a", live=live):
+            raise error
+    assert (tmp_path / "a").exists() == live
+
+
 def test_every_ending_has_an_encoder() -> None:
     for suffix in KINDS:
         assert coding_of(kind_of(Path(f"a{suffix}")), "a").encoder
@@ -176,10 +236,10 @@ def test_every_ending_has_an_encoder() -> None:
 def test_a_record_is_a_line_that_reads_back(tmp_path: Path) -> None:
     found = FoundFrame(Frame(7, 0.28, square(7)), bright(square(7)), np.array([3]), True)
     with (tmp_path / "a.jsonl").open("wb") as file:
-        records = Records(file)
-        records.append(found)
+        records = Lines(file)
+        records.append(found.to_json())
         assert (tmp_path / "a.jsonl").read_text().endswith("}\n")  # there for whoever looks, before the file is closed
-        records.append(found._replace(ids=None))
+        records.append(found._replace(ids=None).to_json())
     first, second = (json.loads(line) for line in (tmp_path / "a.jsonl").read_text().splitlines())
     assert (first["frame"], first["time"], first["height"], first["width"]) == (7, 0.28, 48, 64)
     assert first["instances"][0].pop("track_id") == 3

@@ -123,7 +123,11 @@ def test_a_file_in_parts_is_known_to_be_cut_wherever_it_is_cut(tmp_path: Path, s
         (b"", False),
         (b"\0\0\0\x0cftypabcd", False),
         (b"\0\0\0\x0dftypabcd", True),
-        (b"\0\0\0\x0cftypabcd\0\0\0", True),
+        (b"\0\0\0\x0cftypabcd\0\0\0", False),  # too little for a box
+        (b"\0\0\0\x0cftypabcd\n", False),
+        (b"\0\0\0\x0cftypabcdmade by a camera", False),  # no kind of box
+        (b"\0\0\0\x0cftypabcd\0\0\0\x0bmoov", True),
+        (b"\0\0\0\x0cftypabcd\0\0\0\x08made\0\0\0\x09free", True),
         (b"\0\0\0\x01mdat\0\0\0\0\0\0\0\x12ab", False),
         (b"\0\0\0\x01mdat\0\0\0\0\0\0\0\x13ab", True),
         (b"\0\0\0\0mdatabcdefg", False),
@@ -132,6 +136,70 @@ def test_a_file_in_parts_is_known_to_be_cut_wherever_it_is_cut(tmp_path: Path, s
 def test_boxes_tell_whether_an_mp4_is_whole(tmp_path: Path, content: bytes, wanted: bool) -> None:
     (tmp_path / "a.mp4").write_bytes(content)
     assert is_cut_off(tmp_path / "a.mp4") == wanted
+
+
+def test_a_file_that_is_gone_is_not_called_cut(tmp_path: Path) -> None:
+    assert not is_cut_off(tmp_path / "gone.mp4")
+
+
+def two_streams(path: Path, *lengths: int) -> Path:
+    """A file with several streams of pictures."""
+    with av.open(str(path), "w") as container:
+        streams = [container.add_stream("libx264", rate=RATE) for _ in lengths]
+        for stream in streams:
+            (stream.height, stream.width), stream.pix_fmt = SIZE, "yuv420p"
+        for stream, length in zip(streams, lengths, strict=True):
+            for i in range(length):
+                frame = av.VideoFrame.from_ndarray(square(i), format="rgb24")
+                frame.pts, frame.time_base = i, Fraction(1, RATE)
+                container.mux(stream.encode(frame))
+            container.mux(stream.encode(None))
+    return path
+
+
+def subtitled(path: Path) -> Path:
+    """Two seconds of pictures, with words until the ninth."""
+    words, pictures = path.with_name("words.srt"), clip(path.with_name("silent.mkv"), 50, codec="mpeg4")
+    words.write_text("1\n00:00:00,500 --> 00:00:01,500\nhello\n\n2\n00:00:02,500 --> 00:00:09,000\nbye\n")
+    with av.open(str(pictures)) as video, av.open(str(words)) as text, av.open(str(path), "w") as container:
+        targets = [container.add_stream_from_template(source.streams[0]) for source in (video, text)]
+        for source, target in zip((video, text), targets, strict=True):
+            for packet in source.demux():
+                if packet.size:  # unlike the last one
+                    packet.stream = target
+                    container.mux(packet)
+    return path
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.mov", "a.mkv", "a.ts"])
+@pytest.mark.parametrize("lengths", [(20, 60), (60, 20)])
+def test_streams_of_unlike_length_are_no_damage(tmp_path: Path, name: str, lengths: tuple[int, int]) -> None:
+    assert read_as_far_as_it_goes(two_streams(tmp_path / name, *lengths)) == (list(range(lengths[0])), "")
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.mkv", "a.ts"])
+def test_no_frame_is_lost_where_the_sound_is_the_first_stream(tmp_path: Path, name: str) -> None:
+    path = clip(tmp_path / name, 30, sound="aac", sound_first=True)
+    with av.open(str(path)) as container:
+        assert [stream.type for stream in container.streams] == ["audio", "video"]
+    assert read_as_far_as_it_goes(path) == (list(range(30)), "")
+
+
+def test_words_that_outlast_the_pictures_are_no_damage(tmp_path: Path) -> None:
+    assert read_as_far_as_it_goes(subtitled(tmp_path / "a.mkv")) == (list(range(50)), "")
+
+
+@pytest.mark.parametrize("tail", [b"\n", bytes(3), bytes(8), b"trailer of a camera maker, no box" * 3])
+def test_bytes_behind_the_last_box_are_no_damage(tmp_path: Path, tail: bytes) -> None:
+    path = clip(tmp_path / "a.mp4", 20)
+    path.write_bytes(path.read_bytes() + tail)
+    assert read_as_far_as_it_goes(path) == (list(range(20)), "")
+
+
+@pytest.mark.parametrize("name", ["a.ts", "a.flv", "a.mkv", "a.mp4"])
+def test_a_frame_in_five_seconds_is_no_damage(tmp_path: Path, name: str) -> None:
+    path = clip(tmp_path / name, 5, times=range(0, 25_000, 5_000))
+    assert read_as_far_as_it_goes(path) == (list(range(5)), "")
 
 
 def read_as_far_as_it_goes(path: Path) -> tuple[list[int], str]:

@@ -3,6 +3,7 @@
 import gc
 import json
 import signal
+import sys
 import threading
 from dataclasses import replace
 from fractions import Fraction
@@ -19,10 +20,15 @@ from centermask.errors import UserError
 from centermask.instances import Instances
 from centermask.size import Size
 from centermask.track import Tracker
-from centermask.video import FoundFrame, Frame, draw_found, predict_video
+from centermask.video import FoundFrame, Frame, draw_found, predict_video, reader, write_clip
+from centermask.video.kinds import KINDS
+from centermask.video.reader import VideoReader
 from centermask.video.run import WAITING
+from centermask.video.sound import Original
+from centermask.video.source import find_source
+from centermask.video.writer import VideoWriter
 from centermask.visualize import number_colours
-from tests.video.made import RATE, SIZE, bright, clip, cut, play, square
+from tests.video.made import RATE, SIZE, bright, clip, cut, joined, later, play, square, stages
 
 LONG = 20
 """Seconds after which something that should have happened long ago will not."""
@@ -141,6 +147,106 @@ def test_copied_sound_is_the_same_sound_at_the_same_time(tmp_path: Path, ending:
     np.testing.assert_allclose([float(time) for time, _ in after], [float(time) for time, _ in kept], atol=0.03)
 
 
+def heard(path: Path) -> np.ndarray:
+    """When each packet of sound begins."""
+    with av.open(str(path)) as container:
+        return np.array([float(one.pts * one.time_base) for one in container.demux(audio=0) if one.size])
+
+
+@pytest.mark.parametrize("ending", [".mp4", ".mkv", ".webm"])
+@pytest.mark.parametrize("tone", ["aac", "mp2"])
+def test_parts_that_were_put_together_keep_their_sound(tmp_path: Path, tone: str, ending: str) -> None:
+    part = clip(tmp_path / "a.ts", 50, sound=tone)
+    path = joined(tmp_path / "b.ts", part, part)
+    summary = predict_video(bright, path, out=tmp_path / f"c{ending}")
+    seen = play(tmp_path / f"c{ending}")
+    assert (len(seen.pictures), summary.trouble, summary.notes) == (100, "", ())
+    assert abs(seen.sound - 4.0) < 0.1
+
+
+def test_a_leap_between_parts_is_closed_for_pictures_and_sound(tmp_path: Path) -> None:
+    part = clip(tmp_path / "a.ts", 50, sound="aac")
+    predict_video(bright, joined(tmp_path / "b.ts", part, later(part, 7200)), out=tmp_path / "c.mp4")
+    with av.open(str(tmp_path / "c.mp4")) as container:
+        assert 3.9 < container.duration / av.time_base < 4.1
+    times = heard(tmp_path / "c.mp4")
+    assert len(times) > 160
+    assert 0 < np.diff(times).min() <= np.diff(times).max() < 0.06
+
+
+@pytest.mark.parametrize("length", [20, 80])  # frames, where the pictures have 50
+def test_each_part_s_sound_begins_with_its_pictures(tmp_path: Path, length: int) -> None:
+    part = clip(tmp_path / "a.ts", 50, sound="aac", sound_frames=length)
+    predict_video(bright, part, out=tmp_path / "alone.mp4")
+    predict_video(bright, joined(tmp_path / "b.ts", part, part), out=tmp_path / "c.mp4")
+    alone, times = heard(tmp_path / "alone.mp4"), heard(tmp_path / "c.mp4")
+    second = alone + 2
+    expected = np.concatenate([alone, second[second > alone[-1] + 0.012]])  # of what would sound twice, the first
+    np.testing.assert_allclose(times, expected, atol=0.002)
+
+
+@pytest.mark.parametrize(
+    ("source", "tone", "rate", "ending", "expected"),
+    [
+        ("a.avi", "pcm_s16le", 192_000, ".mp4", ("aac", 96_000)),
+        ("a.avi", "pcm_s16le", 5_000, ".mp4", ("aac", 7_350)),
+        ("a.mkv", "flac", 192_000, ".mov", ("aac", 96_000)),
+        ("a.mkv", "flac", 192_000, ".webm", ("opus", 48_000)),
+        ("a.avi", "libmp3lame", 8_000, ".mp4", ("aac", 8_000)),  # MP4 takes MP3, but not at this rate
+    ],
+)
+def test_sound_at_an_unusual_rate_gets_one_that_the_file_takes(
+    tmp_path: Path, source: str, tone: str, rate: int, ending: str, expected: tuple[str, int]
+) -> None:
+    codec = "mpeg4" if source.endswith("avi") else "libx264"
+    path = clip(tmp_path / source, 50, codec=codec, sound=tone, sound_rate=rate)
+    summary = predict_video(bright, path, out=tmp_path / f"out{ending}")
+    assert (summary.frames, summary.notes) == (50, ())
+    with av.open(str(tmp_path / f"out{ending}")) as container:
+        context = container.streams.audio[0].codec_context
+        assert (context.codec.canonical_name, context.sample_rate) == expected
+    assert abs(play(tmp_path / f"out{ending}").sound - play(path).sound) < 0.15  # that is a frame at the lowest rate
+
+
+def test_sound_that_no_encoder_takes_is_left_out_with_a_note(tmp_path: Path) -> None:
+    source = find_source(clip(tmp_path / "a.avi", 5, codec="mpeg4", sound="pcm_s16le"))
+    kind = KINDS[".mp4"]._replace(sound="none")
+    with VideoReader(source) as video:
+        original = Original(source, video.clock)
+        with VideoWriter(tmp_path / "b.mp4", kind, video.info, original) as writer:
+            for frame in video:
+                writer.write(frame.pixels, frame.time)
+            writer.finish(whole=True)
+    (note,) = writer.notes
+    assert note.startswith("a.avi: its sound was left out")
+    assert (len(play(tmp_path / "b.mp4").pictures), play(tmp_path / "b.mp4").sound) == (5, 0)
+
+
+def test_sound_that_changes_on_its_way_ends_there_and_the_pictures_go_on(tmp_path: Path) -> None:
+    parts = [clip(tmp_path / f"{rate}.ts", 50, sound="mp2", sound_rate=rate) for rate in (44_100, 48_000)]
+    summary = predict_video(bright, joined(tmp_path / "a.ts", *parts), out=tmp_path / "b.webm")
+    (note,) = summary.notes
+    assert note.startswith("a.ts: its sound breaks off")
+    seen = play(tmp_path / "b.webm")
+    assert len(seen.pictures) == 100
+    assert abs(seen.sound - 2.0) < 0.1
+
+
+def test_pictures_that_cannot_be_coded_are_told_and_leave_no_file_open(tmp_path: Path) -> None:
+    source = find_source(clip(tmp_path / "a.mp4", 5, sound="aac"))
+    with VideoReader(source) as video:
+        info, original = replace(video.info, size=Size(0, 0)), Original(source, video.clock)
+    with pytest.raises(UserError, match="cannot be coded as a video"):
+        VideoWriter(tmp_path / "b.mp4", KINDS[".mp4"], info, original)
+    assert not [one.path for one in psutil.Process().open_files() if one.path.startswith(str(tmp_path))]
+
+
+def test_no_pictures_are_no_video(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"a\.mp4: a video has at least one picture"):
+        write_clip(tmp_path / "a.mp4", [], RATE)
+    assert others(tmp_path) == set()
+
+
 def test_a_video_without_sound_gets_none(tmp_path: Path) -> None:
     predict_video(bright, clip(tmp_path / "a.mp4", 3), out=tmp_path / "b.mp4")
     with av.open(str(tmp_path / "b.mp4")) as container:
@@ -181,6 +287,14 @@ def test_tracks_keep_number_and_colour(tmp_path: Path) -> None:
     assert (one != other).any()
 
 
+def test_a_video_counts_its_own_tracks_alone(tmp_path: Path) -> None:
+    tracker, two = Tracker(), np.maximum(square(0), square(15))
+    assert predict_video(bright, clip(tmp_path / "a.mp4", 3), tracker=tracker).tracks == 1
+    assert predict_video(bright, clip(tmp_path / "b.mp4", [square(20)] * 3), tracker=tracker).tracks == 1
+    assert predict_video(bright, clip(tmp_path / "c.mp4", [two * 0] * 3), tracker=tracker).tracks == 0
+    assert tracker.count == 2
+
+
 def test_without_tracks_a_class_has_one_colour() -> None:
     size = Size(200, 320)
     left, right = square(0, size, side=60), square(60, size, side=60)
@@ -216,23 +330,20 @@ def test_numbers_out_of_range_are_refused(tmp_path: Path, wrong: dict[str, Any])
 # --- stages ---
 
 
-def test_frames_are_read_ahead_while_one_is_predicted(tmp_path: Path) -> None:
-    path, read_on = clip(tmp_path / "a.mp4", 12), threading.Event()
-    busy = threading.Event()
+def test_frames_are_read_ahead_while_one_is_predicted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, numbers, read_on, pixels = clip(tmp_path / "a.mp4", 12), count(), threading.Event(), reader._pixels
+
+    def watched(picture: av.VideoFrame) -> np.ndarray:
+        if next(numbers) == WAITING:
+            read_on.set()
+        return pixels(picture)
 
     def slow(image: np.ndarray) -> Instances:
-        busy.set()
-        assert read_on.wait(LONG)
+        assert read_on.wait(LONG)  # one after the other, the second would not be read before the first is predicted
         return bright(image)
 
-    def watch() -> None:
-        assert busy.wait(LONG)
-        read_on.set()
-
-    watcher = threading.Thread(target=watch)
-    watcher.start()
+    monkeypatch.setattr(reader, "_pixels", watched)
     assert predict_video(slow, path).frames == 12
-    watcher.join()
 
 
 def test_a_frame_is_written_while_a_later_one_is_predicted(tmp_path: Path) -> None:
@@ -289,7 +400,7 @@ class BrokenError(Exception):
 
 
 def test_an_error_of_the_prediction_stops_all_and_leaves_nothing(tmp_path: Path) -> None:
-    path, numbers, threads = clip(tmp_path / "a.mp4", 100), count(), threading.active_count()
+    path, numbers, before = clip(tmp_path / "a.mp4", 100), count(), stages()
 
     def fail(image: np.ndarray) -> Instances:
         if next(numbers) == 5:
@@ -299,7 +410,7 @@ def test_an_error_of_the_prediction_stops_all_and_leaves_nothing(tmp_path: Path)
     with pytest.raises(BrokenError, match="at the sixth"):
         predict_video(fail, path, out=tmp_path / "b.mp4", json_file=tmp_path / "b.jsonl")
     assert next(numbers) == 6
-    assert threading.active_count() == threads
+    assert stages() <= before
     assert others(tmp_path) == {"a.mp4"}
 
 
@@ -319,16 +430,41 @@ def test_an_error_in_drawing_or_telling_stops_all_and_leaves_nothing(tmp_path: P
     assert others(tmp_path) == {"a.mp4"}
 
 
-def test_a_full_disk_is_told_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("error", [FileNotFoundError(2, "No such file", "engine.plan"), OSError("no device")])
+def test_an_error_of_the_system_in_the_prediction_is_not_told_as_one_of_the_files(
+    tmp_path: Path, error: OSError
+) -> None:
+    def fail(image: np.ndarray) -> Instances:
+        raise error
+
+    path = clip(tmp_path / "a.mp4", 5)
+    with pytest.raises(OSError, match=r"engine\.plan|no device"):
+        predict_video(fail, path, out=tmp_path / "b.mp4", json_file=tmp_path / "b.jsonl")
+    assert others(tmp_path) == {"a.mp4"}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="what is open cannot be deleted")
+def test_a_file_that_is_deleted_meanwhile_is_read_to_its_end(tmp_path: Path) -> None:
+    path = clip(tmp_path / "a.mp4", 60)
+    summary = predict_video(
+        bright, path, out=tmp_path / "b.mp4", on_frame=lambda found: path.unlink(missing_ok=True)
+    )  # fmt: skip
+    assert (summary.frames, summary.trouble) == (60, "")
+    assert len(play(tmp_path / "b.mp4").pictures) == 60
+
+
+@pytest.mark.parametrize(("answer", "limit"), [("out", 20_000), ("json_file", 5_000)])
+def test_a_full_disk_is_told_and_leaves_nothing(tmp_path: Path, answer: str, limit: int) -> None:
+    place = tmp_path / {"out": "b.mp4", "json_file": "b.jsonl"}[answer]
     resource = pytest.importorskip("resource", reason="file sizes are limited otherwise elsewhere")
     rng = np.random.default_rng(0)
     path = clip(tmp_path / "a.mp4", [rng.integers(0, 256, (*SIZE, 3), dtype=np.uint8) for _ in range(60)])
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, before[1]))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, before[1]))
     try:
-        with pytest.raises(UserError, match="cannot be written"):
-            predict_video(bright, path, out=tmp_path / "b.mp4")
+        with pytest.raises(UserError, match=rf"{place.name}: cannot be written"):
+            predict_video(bright, path, **{answer: place})
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
         signal.signal(signal.SIGXFSZ, handler)
@@ -366,12 +502,34 @@ def test_ctrl_c_finishes_what_was_begun(tmp_path: Path) -> None:
 
 
 def test_a_second_ctrl_c_ends_at_once_and_leaves_nothing(tmp_path: Path) -> None:
-    path, threads = clip(tmp_path / "a.mp4", 400), threading.active_count()
+    path, before = clip(tmp_path / "a.mp4", 400), stages()
 
     def interrupt(found: FoundFrame) -> None:
         signal.raise_signal(signal.SIGINT)
 
     with pytest.raises(KeyboardInterrupt):
         predict_video(bright, path, out=tmp_path / "b.mp4", on_frame=interrupt)
-    assert threading.active_count() == threads
     assert others(tmp_path) == {"a.mp4"}
+    for thread in stages() - before:  # on a busy machine they need a moment more
+        thread.join(LONG)
+    assert stages() <= before
+
+
+def test_an_interrupted_video_gets_no_more_sound_than_pictures(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:  # fmt: skip
+    path = clip(tmp_path / "a.mp4", WAITING + 2, sound="aac", sound_frames=75)
+    before, numbers, stop = stages(), count(), threading.Event()
+    monkeypatch.setattr("centermask.video.run.Event", lambda: stop)
+
+    def interrupted(image: np.ndarray) -> Instances:
+        if next(numbers) == 1:
+            for thread in stages() - before:
+                if thread.name == "stage 0":
+                    thread.join(LONG)  # all is read, and the rest waits
+            stop.set()
+        return bright(image)
+
+    summary = predict_video(interrupted, path, out=tmp_path / "b.mp4")
+    assert (summary.interrupted, summary.frames) == (True, 2)
+    assert play(tmp_path / "b.mp4").sound < 0.3

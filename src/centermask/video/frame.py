@@ -12,6 +12,8 @@ from centermask.size import Size
 
 Picture = UInt8[np.ndarray, "height width 3"]
 """RGB, 0 to 255, upright."""
+HD_LINES = 720
+"""From here on colours that do not say how they are coded are taken for BT.709, below for BT.601, as players do."""
 
 
 class Frame(NamedTuple):

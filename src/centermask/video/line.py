@@ -1,14 +1,18 @@
 """Stages that work at the same time, each in a thread of its own, with short queues between them."""
 
+import math
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator
 from threading import Condition, Thread, current_thread
+from time import monotonic
 from types import TracebackType
 from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
 PATIENCE = 0.5
 """Seconds between two looks for Ctrl-C: on some systems a waiting thread does not notice it."""
+HASTE = 1.0
+"""Seconds that are waited for the threads after a Ctrl-C: one that waits for a silent camera notices nothing."""
 
 
 class Cancelled(BaseException):  # no Exception: no stage shall take it for an error of its own
@@ -20,7 +24,8 @@ class Line:
 
     Order is kept. At most ``limit`` items wait behind each stage, so that memory does not depend on how many pass. An
     error in a stage reaches whoever takes from it, behind the items that came before it. Leaving the block stops all
-    stages and waits for their threads.
+    stages and waits for their threads; after a Ctrl-C only for a moment, and what still waits for its next item ends
+    with it, or with the program.
 
     >>> with Line(limit=2) as line:
     ...     numbers = line.stage(range(4))
@@ -56,8 +61,9 @@ class Line:
         with self.changed:
             self.cancelled = True
             self.changed.notify_all()
+        until = monotonic() + HASTE if isinstance(error, KeyboardInterrupt) else math.inf
         for thread in self._threads:
-            while thread.is_alive() and thread is not current_thread():
+            while thread.is_alive() and thread is not current_thread() and monotonic() < until:
                 thread.join(PATIENCE)
 
 

@@ -1,14 +1,13 @@
 """Where the answers of a video go, and whether they may go there."""
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
 
 from centermask.errors import UserError
 from centermask.files import whole_path
-from centermask.video.frame import FoundFrame
+from centermask.lines import Lines
+from centermask.video.engine import writing
 from centermask.video.kinds import KINDS, kind_of
 from centermask.video.source import VIDEO_SUFFIXES, Source
 
@@ -53,34 +52,47 @@ def _same(path: Path, other: Path | None) -> bool:
 def place(path: Path, *, live: bool) -> Iterator[Path]:
     """The name to write to: aside until all is done, or, for what has no end, at once in its place.
 
+    An error of the block is its own, even if it is of the system: see ``writing`` for those of this file.
+
     Raises:
         UserError: it cannot be written.
     """
-    if not live:
-        with whole_path(path) as aside:
-            yield aside
+    if live:
+        with writing(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.open("wb").close()
+        yield path
         return
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.open("wb").close()
-        yield path
-    except BrokenPipeError:  # of something that is printed to, not of this file
-        raise
-    except OSError as error:
-        raise UserError(
-            f"{path}: cannot be written ({error.strerror}); free some space or choose another place"
-        ) from None
+        with whole_path(path) as aside:
+            try:
+                yield aside
+            except OSError as error:
+                raise _ForeignError(error) from error
+    except _ForeignError as carried:
+        raise carried.error from carried.error.__cause__
 
 
-class Records:
-    """JSON lines, one for each frame that was predicted; each is on the disk's way when ``append`` returns."""
+class _ForeignError(Exception):
+    """Carries an error past ``whole_path``, which would take it for one of the file."""
 
-    def __init__(self, file: BinaryIO) -> None:
-        self._file = file
+    def __init__(self, error: OSError) -> None:
+        super().__init__(str(error))
+        self.error = error
 
-    def append(self, found: FoundFrame) -> None:
-        """Add a line."""
-        # A file name that is no UTF-8 keeps its odd bytes as JSON escapes.
-        line = json.dumps(found.to_json(), ensure_ascii=False) + "\n"
-        self._file.write(line.encode("utf-8", "backslashreplace"))
-        self._file.flush()
+
+@contextmanager
+def open_records(path: Path, *, live: bool) -> Iterator[Lines]:
+    """JSON lines in such a place; who appends does so within ``writing``.
+
+    Raises:
+        UserError: they cannot be written.
+    """
+    with place(path, live=live) as aside:
+        with writing(path):
+            file = aside.open("wb")
+        try:
+            yield Lines(file)
+        finally:
+            with writing(path):  # tries once more what a full disk did not take
+                file.close()

@@ -1,5 +1,6 @@
 """How far a video is, on the terminal: frames, frames a second, and when it will be done."""
 
+import sys
 import time
 from collections.abc import Callable
 from types import TracebackType
@@ -22,7 +23,10 @@ class VideoProgress:
         frames, rate = MofNCompleteColumn(), TextColumn("{task.fields[rate]}")
         elapsed, left = (TimeElapsedColumn(), TextColumn("elapsed")), (TimeRemainingColumn(), TextColumn("to go"))
         columns = (TextColumn("{task.description}"), BarColumn(), frames, rate, *elapsed, *left)
-        self._bar = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+        self._bar = Progress(
+            *columns, console=console, transient=True, disable=not console.is_terminal,
+            redirect_stdout=bool(sys.stdout and sys.stdout.isatty()),  # but not out of a file or a pipe
+        )  # fmt: skip
         self._task = self._bar.add_task("opening", total=None, rate="")
         self._on_frame = on_frame
         self._began = time.perf_counter()

@@ -12,7 +12,7 @@ from centermask.errors import UserError
 from centermask.size import Size
 from centermask.video.clock import Clock
 from centermask.video.engine import import_av, reason
-from centermask.video.frame import Frame, Picture, VideoInfo
+from centermask.video.frame import HD_LINES, Frame, Picture, VideoInfo
 from centermask.video.mp4 import is_cut_off
 from centermask.video.source import SILENCE, Source, find_source
 from centermask.video.upright import is_sideways, upright
@@ -28,8 +28,8 @@ USUAL_RATE = Fraction(25)
 """Frames a second where a source does not say."""
 UNKNOWN_COLOURS = 2
 """FFmpeg's number for a frame that does not say by which matrix its colours were coded."""
-HD_LINES = 720
-"""From here on such frames are taken for BT.709, below for BT.601, as players do."""
+NAMELESS = frozenset({"mpegts", "mpeg"})
+"""Formats that do not say how long they last: FFmpeg guesses it from the end that is there."""
 
 
 def read_video(source: str | Path) -> Iterator[Frame]:
@@ -74,7 +74,8 @@ class VideoReader:
             first = next(self._pictures, None)
             if first is None:
                 raise UserError(f"{source.name}: not one frame can be read; the video is empty, damaged or cut off")
-            self._clock = Clock(_rate(self._stream))
+            self.clock = Clock(_rate(self._stream))
+            """Of the pictures; the file's sound keeps to it, too."""
             self._first: Frame | None = self._frame(first)
             self.info = self._describe(first, self._first)
         except BaseException:
@@ -122,29 +123,35 @@ class VideoReader:
     def _packets(self) -> Iterator["Packet[Any] | None"]:
         """The pictures' packets as long as they can be read; the last one, None or empty, empties the decoder.
 
-        Those of the sound are looked at too: they tell how far the file reaches.
+        If the file does not say how long its pictures last, the others are looked at too, for how far it reaches.
         """
-        streams = [self._stream] if self._source.live else [self._stream, *self._container.streams.audio]
+        alone = self._source.live or bool(self._stream.duration)
+        streams = [self._stream] if alone else list(self._container.streams)
         heard = time.monotonic()
         try:
             for packet in self._container.demux(streams):
                 silent, heard = time.monotonic() - heard, time.monotonic()
                 if self._source.live and not packet.size and silent > SILENCE * 0.9:  # FFmpeg takes it for the end
                     self._broken = f"nothing came for {SILENCE} seconds"
-                if packet.pts is not None and packet.time_base is not None:
-                    end = float((packet.pts + (packet.duration or 0)) * packet.time_base)
-                    self._reached = max(self._reached, end)
-                if packet.stream_index == self._stream.index:
+                self._reached = max(self._reached, self._end(packet))
+                if packet.stream == self._stream:  # the empty one at the end has an index, but not that of its stream
                     yield packet
         except (self._av.FFmpegError, OSError) as error:
             self._broken = reason(error)
             yield None
 
+    def _end(self, packet: "Packet[Any]") -> float:
+        """Seconds on the file's clock at which what is in it ends; a picture that does not say so lasts as usual."""
+        if packet.pts is None or packet.time_base is None:
+            return 0.0
+        usual = 1 / _rate(self._stream) if packet.stream == self._stream else Fraction(0)
+        return float(packet.pts * packet.time_base + ((packet.duration or 0) * packet.time_base or usual))
+
     def _frame(self, picture: "VideoFrame") -> Frame:
         if picture.width * picture.height > MAX_PIXELS:
             raise UserError(f"{self._source.name}: a frame has more than {MAX_PIXELS} pixels; scale the video down")
         number, self._count = self._count, self._count + 1
-        return Frame(number, self._clock.seconds(_stamp(picture, self._stream)), _pixels(picture))
+        return Frame(number, self.clock.seconds(_stamp(picture, self._stream)), _pixels(picture))
 
     def _describe(self, first: "VideoFrame", frame: Frame) -> VideoInfo:
         rate = _rate(self._stream)
@@ -153,7 +160,7 @@ class VideoReader:
             name=self._source.name,
             size=Size(*frame.pixels.shape[:2]),
             rate=rate,
-            frames=None if self._source.live else round(self._duration() * rate) or None,
+            frames=None if self._source.live else self._stream.frames or round(self._duration() * rate) or None,
             start=_stamp(first, self._stream) or 0.0,
             pixel_aspect=1 / aspect if is_sideways(_matrix(first)) else aspect,
             live=self._source.live,
@@ -161,14 +168,26 @@ class VideoReader:
 
     def _duration(self) -> float:
         """Seconds that the file says it lasts, 0 if it does not."""
-        if self._container.format.name == "avi" and self._stream.time_base:  # of a cut off one FFmpeg guesses anew
-            return float(self._stream.frames * self._stream.time_base)
         return (self._container.duration or 0) / self._av.time_base
+
+    def _named(self) -> tuple[float, float]:
+        """Where, by what the file says, its pictures begin on its clock and how long they last, in seconds.
+
+        Where it says that of the whole alone, the beginning is 0: some formats count from there.
+        """
+        stream, unit = self._stream, self._stream.time_base
+        if self._container.format.name in NAMELESS or not unit:
+            return 0.0, 0.0
+        if self._container.format.name == "avi":  # of a cut off one FFmpeg guesses the duration anew
+            return 0.0, float(stream.frames * unit)
+        if stream.duration:
+            return float((stream.start_time or 0) * unit), float(stream.duration * unit)
+        return 0.0, self._duration()
 
     def _is_short(self) -> bool:
         """Whether the file ends clearly before its named end: a copy that broke off often reads without an error."""
-        lasts = self._reached - (self._container.start_time or 0) / self._av.time_base
-        if lasts < self._duration() * 0.97 - 0.2:
+        start, lasts = self._named()
+        if self._reached - start < lasts * 0.97 - 0.2:
             return True
         path = self._source.path
         return path is not None and "mp4" in self._container.format.name and is_cut_off(path)

@@ -11,11 +11,13 @@ from typing import NamedTuple
 from centermask.errors import UserError
 from centermask.instances import Instances
 from centermask.track import Tracker
+from centermask.video.engine import writing
 from centermask.video.frame import FoundFrame, Frame, Picture, VideoInfo
 from centermask.video.kinds import kind_of
 from centermask.video.line import Line, Stage
-from centermask.video.outputs import Records, check_records, place, video_path
+from centermask.video.outputs import check_records, open_records, place, video_path
 from centermask.video.reader import VideoReader
+from centermask.video.sound import Original
 from centermask.video.source import Source, find_source
 from centermask.video.window import Window
 from centermask.video.writer import VideoWriter
@@ -42,7 +44,7 @@ class VideoSummary:
     dropped: int
     """Frames of a camera or stream that came faster than they could be predicted."""
     tracks: int | None
-    """How many objects were told apart; None if they were not followed."""
+    """How many objects were told apart in this video; None if they were not followed."""
     seconds: float
     """That it took."""
     interrupted: bool
@@ -69,8 +71,8 @@ def predict_video(
     """Find the objects of a video, and write what is asked for.
 
     Memory does not grow with the length of the video. Ctrl-C, or closing the window, ends early with what was found
-    until then in its place; a second Ctrl-C ends at once. If the source is damaged, what could be read is written, and
-    the summary's ``trouble`` says so. Whatever else goes wrong leaves no file.
+    until then in its place; a second Ctrl-C ends within about a second. If the source is damaged, what could be read is
+    written, and the summary's ``trouble`` says so. Whatever else goes wrong leaves no file.
 
     What comes from a camera or a stream is written in its place at once; of its frames those are dropped that come too
     fast.
@@ -94,7 +96,7 @@ def predict_video(
         UserError: the source cannot be opened, an answer cannot be written, or an argument is out of its range.
     """
     origin, path = plan_video(source, out=out, json_file=json_file, every=every, seconds=seconds)
-    began, stop = time.perf_counter(), Event()
+    began, stop, known_before = time.perf_counter(), Event(), tracker.count if tracker else 0
     with ExitStack() as stack:
         window = _open_window(origin.name, stack) if show else None
         video = stack.enter_context(VideoReader(origin))
@@ -104,12 +106,12 @@ def predict_video(
         frames = line.stage(_until(video, seconds, stop), newest=origin.live)
         found = line.stage(_find(frames, finder, origin.name, every, tracker, stop))
         drawn = line.stage(_draw(found)) if path or window else found
-        written = line.stage(outputs.write(drawn))
+        written = line.stage(outputs.write(drawn, stop))
         counts = _watch(written, stop, window, on_frame)
     return VideoSummary(
         info=video.info, video=path, frames=counts.frames, predicted=counts.predicted, dropped=frames.dropped,
-        tracks=tracker.count if tracker else None, seconds=time.perf_counter() - began, interrupted=stop.is_set(),
-        trouble=video.trouble, notes=outputs.notes,
+        tracks=tracker.count - known_before if tracker else None, seconds=time.perf_counter() - began,
+        interrupted=stop.is_set(), trouble=video.trouble, notes=outputs.notes,
     )  # fmt: skip
 
 
@@ -193,29 +195,29 @@ class _Outputs:
         self, video: VideoReader, source: Source, path: Path | None, json_file: Path | None, stack: ExitStack
     ) -> None:
         live = source.live
-        self._video, self._source = video, source
-        self._kind = kind_of(path) if path else None
+        self._video, self._source, self._path, self._json_file = video, source, path, json_file
         self._aside = stack.enter_context(place(path, live=live)) if path else None
-        records = stack.enter_context(place(json_file, live=live)) if json_file else None
-        self._records = Records(stack.enter_context(records.open("wb"))) if records else None
+        self._records = stack.enter_context(open_records(json_file, live=live)) if json_file else None
         self.notes: tuple[str, ...] = ()
 
-    def write(self, drawn: Iterable[FoundFrame]) -> Iterator[FoundFrame]:
-        """Write frame after frame, and give each on; the files are closed here, in the thread that writes them."""
+    def write(self, drawn: Iterable[FoundFrame], stop: Event) -> Iterator[FoundFrame]:
+        """Write frame after frame, and give each on; the video is closed here, in the thread that writes it."""
         with ExitStack() as stack:
-            writer = None
-            if self._aside and self._kind:
-                sounding = None if self._source.live else self._source
-                writer = stack.enter_context(VideoWriter(self._aside, self._kind, self._video.info, sounding))
+            writer = stack.enter_context(self._writer(self._aside, self._path)) if self._aside and self._path else None
             for each in drawn:
                 if writer and each.picture is not None:
                     writer.write(each.picture, each.frame.time)
-                if self._records and each.predicted:
-                    self._records.append(each)
+                if self._records and self._json_file and each.predicted:
+                    with writing(self._json_file):
+                        self._records.append(each.to_json())
                 yield each
             if writer:
-                writer.finish(whole=self._video.ended)
+                writer.finish(whole=self._video.ended and not stop.is_set())
                 self.notes = writer.notes
+
+    def _writer(self, aside: Path, path: Path) -> VideoWriter:
+        original = None if self._source.live else Original(self._source, self._video.clock)
+        return VideoWriter(aside, kind_of(path), self._video.info, original, shown=path)
 
 
 @dataclass

@@ -22,7 +22,10 @@ SILENCE = 10
 """Seconds without an answer after which a stream is given up."""
 
 _ADDRESS = re.compile(r"([a-z][a-z0-9+.-]*)://", re.IGNORECASE)
-_PASSWORD = re.compile(r"(?<=://)[^/@]*@")
+_SECRETS = re.compile(r"(?<=://)[^/?#]*@|\?.*", re.DOTALL)
+"""Of an address: user and password, which may hold an @, and the query, where some cameras want them."""
+_NO_PORT = re.compile(r"(?<=://)[^/?#@\[]*:(?!\d*[/?#])[^/?#@]*[/?#].*@", re.DOTALL)
+"""The same if a / or ? in the password was not written as %2F or %3F."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +33,7 @@ class Source:
     """Where frames come from, in FFmpeg's terms."""
 
     name: str
-    """For messages and records; holds no password."""
+    """For messages and records; holds no user, no password and no query."""
     address: str
     format: str | None = None
     """None: what the content says."""
@@ -65,9 +68,8 @@ def find_source(text: str | Path) -> Source:
     if address and address[1].lower() in ("rtsp", "rtsps"):
         return _stream(said)
     if address:
-        shown = _PASSWORD.sub("", said)
         raise UserError(
-            f"{shown}: nothing is fetched from there; download the video and name the file, or give rtsp://"
+            f"{_shown(said)}: nothing is fetched from there; download the video and name the file, or give rtsp://"
         )
     return _file(Path(os.path.expanduser(said)))
 
@@ -91,7 +93,11 @@ def _file(path: Path) -> Source:
 
 def _stream(address: str) -> Source:
     options = {"rtsp_transport": "tcp", "timeout": str(SILENCE * 1_000_000)}
-    return Source(_PASSWORD.sub("", address), address, "rtsp", options)
+    return Source(_shown(address), address, "rtsp", options)
+
+
+def _shown(address: str) -> str:
+    return _SECRETS.sub("", _NO_PORT.sub("", address))
 
 
 def _camera(name: str) -> Source:

@@ -1,7 +1,8 @@
 """Pictures written as a video, each at its time, with the sound of the file they came from."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from fractions import Fraction
 from itertools import chain
 from pathlib import Path
@@ -14,19 +15,15 @@ from jaxtyping import UInt8
 from centermask.errors import UserError
 from centermask.files import whole_path
 from centermask.size import Size
-from centermask.video.engine import import_av, reason
-from centermask.video.frame import Picture, VideoInfo
+from centermask.video.engine import import_av, reason, writing
+from centermask.video.frame import HD_LINES, Picture, VideoInfo
 from centermask.video.kinds import Kind, coding_of, kind_of
-from centermask.video.sound import Sound
-from centermask.video.source import Source
+from centermask.video.sound import Original, Sound
 
 if TYPE_CHECKING:
-    from av import VideoFrame
     from av.container import OutputContainer
     from av.video.stream import VideoStream
 
-HD_LINES = 720
-"""From here on colours are coded by BT.709, below by BT.601, as players take them."""
 KEY_SECONDS = 2
 """Every so often a picture of a stream can be decoded by itself; what was written before it is safe."""
 
@@ -41,23 +38,32 @@ class VideoWriter:
         path: The file, which is overwritten; its name need not end like its kind.
         kind: What is written.
         info: The video that the pictures come from.
-        source: The file whose sound goes with them; None for silence.
+        original: The file whose sound goes with them; None for silence.
+        shown: The file's name for messages, if it will get another one.
 
     Raises:
-        UserError: the pictures cannot be coded.
+        UserError: the pictures cannot be coded, or the file not be written; by any method.
     """
 
-    def __init__(self, path: Path, kind: Kind, info: VideoInfo, source: Source | None) -> None:
+    def __init__(
+        self, path: Path, kind: Kind, info: VideoInfo, original: Original | None, *, shown: Path | None = None
+    ) -> None:
         self._av = import_av(info.name)
-        self._info, self._ended = info, False
+        self._info, self._shown = info, shown or path
         coding = coding_of(kind, info.name)
         self._ticks = coding.ticks
         self._last_tick = -1
         self._container: OutputContainer = self._av.open(
             f"file:{path.absolute()}", "w", format=kind.format, container_options=_container_options(kind, info)
         )
-        self._stream = self._add_pictures(coding.encoder, coding.options)
-        self._sound = None if source is None else Sound(source, info.start, self._container, kind)
+        self._sound: Sound | None = None
+        with ExitStack() as undo:
+            undo.callback(self._close)
+            self._stream = self._add_pictures(coding.encoder, coding.options)
+            self._sound = None if original is None else Sound(original, self._container, kind)
+            with self._coding():
+                self._container.start_encoding()
+            undo.pop_all()
 
     def __enter__(self) -> "VideoWriter":
         return self
@@ -65,13 +71,7 @@ class VideoWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._sound is not None:
-            self._sound.close()
-        try:
-            self._container.close()
-        except (self._av.FFmpegError, OSError):
-            if self._ended:
-                raise
+        self._close()
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -79,11 +79,7 @@ class VideoWriter:
         return (self._sound.note,) if self._sound is not None and self._sound.note else ()
 
     def write(self, picture: Picture, time: float) -> None:
-        """Add a picture that is shown from ``time`` on, in seconds since the first; later than the one before.
-
-        Raises:
-            UserError: it cannot be coded.
-        """
+        """Add a picture that is shown from ``time`` on, in seconds since the first; later than the one before."""
         frame = self._av.VideoFrame.from_ndarray(_even(picture), format="rgb24")
         frame = frame.reformat(
             width=self._stream.width, height=self._stream.height, format="yuv420p",
@@ -92,29 +88,31 @@ class VideoWriter:
         self._last_tick = max(round(time * self._ticks), self._last_tick + 1)
         frame.pts, frame.time_base = self._last_tick, Fraction(1, self._ticks)
         frame.duration = round(self._ticks / self._info.rate)
-        if self._sound is not None:
-            self._sound.write_until(time)
-        self._encode(frame)
+        with self._coding():
+            if self._sound is not None:
+                self._sound.write_until(time)
+            self._container.mux(self._stream.encode(frame))
 
     def finish(self, *, whole: bool) -> None:
         """End the file; without this it is no video.
 
         Args:
             whole: All that sounds on is kept, too. Otherwise the sound ends with the pictures.
-
-        Raises:
-            UserError: the last pictures cannot be coded.
         """
-        if self._sound is not None:
-            end = (self._last_tick + self._ticks / float(self._info.rate)) / self._ticks
-            self._sound.write_until(math.inf if whole else end)
-        self._encode(None)
-        self._ended = True
+        with self._coding():
+            if self._sound is not None:
+                end = (self._last_tick + self._ticks / float(self._info.rate)) / self._ticks
+                self._sound.finish(math.inf if whole else end)
+            self._container.mux(self._stream.encode(None))
+            self._container.close()
 
-    def _encode(self, frame: "VideoFrame | None") -> None:
+    @contextmanager
+    def _coding(self) -> Iterator[None]:
+        """Around what codes and writes: its errors in words."""
         try:
-            self._container.mux(self._stream.encode(frame))
-        except OSError:  # the disk
+            with writing(self._shown):
+                yield
+        except BrokenPipeError:
             raise
         except self._av.FFmpegError as error:
             height, width = self._info.size
@@ -122,6 +120,13 @@ class VideoWriter:
                 f"{self._info.name}: pictures of {height} × {width} pixels cannot be coded as a video "
                 f"({reason(error)}); choose another ending, or leave out --out"
             ) from None
+
+    def _close(self) -> None:
+        """Close both files; what still goes wrong does not matter, since a file that is ended is closed already."""
+        if self._sound is not None:
+            self._sound.close()
+        with suppress(self._av.FFmpegError, OSError):
+            self._container.close()
 
     def _add_pictures(self, encoder: str, options: dict[str, str]) -> "VideoStream":
         info = self._info
@@ -143,14 +148,16 @@ def write_clip(path: Path, pictures: Iterable[Picture], rate: int) -> None:
     """Write pictures of one size as a video without sound, ``rate`` a second, whole or not at all.
 
     Raises:
-        UserError: PyAV is not installed, the file cannot be written, or the pictures cannot be coded.
+        UserError: PyAV is not installed, the file cannot be written, or the pictures cannot be coded; there are none.
     """
     rest = iter(pictures)
-    first = next(rest)
+    first = next(rest, None)
+    if first is None:
+        raise UserError(f"{path}: a video has at least one picture; give some")
     info = VideoInfo(name=path.name, size=Size(*first.shape[:2]), rate=Fraction(rate), frames=None, start=0.0,
                      pixel_aspect=Fraction(1), live=False)  # fmt: skip
     kind = kind_of(path)
-    with whole_path(path) as aside, VideoWriter(aside, kind, info, None) as writer:
+    with whole_path(path) as aside, VideoWriter(aside, kind, info, None, shown=path) as writer:
         for number, picture in enumerate(chain([first], rest)):
             writer.write(picture, number / rate)
         writer.finish(whole=True)
