@@ -37,8 +37,8 @@ class Attack(NamedTuple):
 
     kind: str
     sent: bytes
-    end: Literal["wait", "abort"] = "wait"
-    """It waits for an answer, or drops the connection."""
+    end: Literal["wait", "abort", "unread"] = "wait"
+    """It waits for an answer, drops the connection, or does so after a while in which it has not read its answer."""
     harmless: bool = False
     """By chance it is a picture that can be read."""
 
@@ -152,6 +152,10 @@ def too_long(draw: Draw) -> Attack:
     return Attack("too long", draw.choice([post, chunked])(body))
 
 
+ODD_NAMES = (b"idna''%41%ff", b"undefined''a", b"a\0b''a")
+"""File names in encodings that do not fit them, or do not exist."""
+
+
 def bad_form(draw: Draw) -> Attack:
     """Forms that are broken, hold nothing, or too much."""
     part = b'--B\r\nContent-Disposition: form-data; name="file"; filename="../../a"\r\n\r\n' + SOUND["PNG"] + b"\r\n"
@@ -160,9 +164,29 @@ def bad_form(draw: Draw) -> Attack:
         b"\r\n--B" * 9999,
         part.replace(b"name", b"x" * 9000) + b"--B--\r\n", part.replace(b"\r\n\r\n", b"\r\n") + b"--B--\r\n",
         part.replace(b'"file"', draw.randbytes(20)) + b"--B--\r\n",
+        *(part.replace(b'filename="../../a"', b"filename*=" + name) + b"--B--" for name in ODD_NAMES),
+        part.replace(b'name="file"', b"name*=idna''file") + b"--B--\r\n",
     ])  # fmt: skip
-    kinds = ["multipart/form-data; boundary=B", 'multipart/form-data; boundary="', "multipart/form-data", "multipart/"]
+    kinds = [
+        "multipart/form-data; boundary=B", 'multipart/form-data; boundary="', "multipart/form-data", "multipart/",
+        "multipart/form-data; boundary*=utf-8''%E2%82%AC", "multipart/form-data; boundary*=undefined''B",
+        "multipart/form-data; boundary*=idna''%41",
+    ]  # fmt: skip
     return Attack("bad form", post(body, f"Content-Type: {draw.choice(kinds)}\r\n"))
+
+
+def costly_head(draw: Draw) -> Attack:
+    """Headers that are short to send and take long to read: parsers walk over them again from each of their signs."""
+    count = draw.choice([500, 5000, 50_000])
+    value = draw.choice(
+        ['"' + ";" * count, "a;" * (count // 2), 'a="' + '\\";' * (count // 3), "a*0=b;" * (count // 6)]
+    )
+    part = b'--B\r\nContent-Disposition: form-data; name="file"; %b\r\n\r\nx\r\n' % value[:10_000].encode()
+    return Attack("costly head", draw.choice([
+        post(SOUND["PNG"][:-20], f"Content-Type: multipart/form-data; {value}\r\n"),
+        post(part * 16 + b"--B--\r\n", "Content-Type: multipart/form-data; boundary=B\r\n"),
+        f"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: {'9' * count}\r\n\r\n".encode(),
+    ]))  # fmt: skip
 
 
 def bad_query(draw: Draw) -> Attack:
@@ -205,8 +229,25 @@ def aborted(draw: Draw) -> Attack:
     return Attack("aborted", whole[: draw.choice([len(whole), draw.randrange(len(whole))])], "abort")
 
 
+def noisy_jpeg() -> bytes:
+    """A picture that takes little room, though no PNG of it does."""
+    file = io.BytesIO()
+    Image.frombytes("RGB", (1000, 900), random.Random(0).randbytes(2_700_000)).save(file, "JPEG", quality=10)
+    return file.getvalue()
+
+
+LARGE_ANSWER = post(noisy_jpeg(), path="/predict?format=png")
+"""Twenty times as large as the request."""
+
+
+def unread(draw: Draw) -> Attack:
+    """Asks for large answers, one or several, and takes none of them."""
+    return Attack("unread", LARGE_ANSWER * draw.randint(1, 3), "unread")
+
+
 ATTACKS: tuple[Callable[[Draw], Attack], ...] = (
-    fuzzed, truncated, random_bytes, wrong_type, bomb, too_long, bad_form, bad_query, bad_http, slow, aborted
+    fuzzed, truncated, random_bytes, wrong_type, bomb, too_long, bad_form, costly_head, bad_query, bad_http, slow,
+    aborted, unread
 )  # fmt: skip
 
 
@@ -222,8 +263,9 @@ async def launch(attack: Attack, port: int) -> str:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     try:
         writer.write(attack.sent)
-        if attack.end == "abort":
-            await asyncio.sleep(0.02)
+        if attack.end != "wait":
+            writer.transport.pause_reading()
+            await asyncio.sleep(0.02 if attack.end == "abort" else 1)
             # With no time to linger, the system resets the connection instead of closing it in order.
             writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             return "gone"
@@ -237,7 +279,7 @@ async def launch(attack: Attack, port: int) -> str:
 
 def withstood(attack: Attack, outcome: str) -> bool:
     """Whether this is how it should end."""
-    if attack.end == "abort":
+    if attack.end != "wait":
         return outcome == "gone"
     if attack.kind == "slow":
         return outcome in ("408", "closed")

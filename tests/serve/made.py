@@ -7,7 +7,9 @@ import re
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
+import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -109,10 +111,12 @@ def ask(method: str, path: str, *, settings: dict[str, Any] | None = None, netwo
 class Server:
     """A service in a process of its own."""
 
-    def __init__(self, process: "subprocess.Popen[str]", port: int) -> None:
+    def __init__(self, process: "subprocess.Popen[bytes]", port: int, out: Path, err: Path) -> None:
         self.process = process
         self.port = port
         self.url = f"http://127.0.0.1:{port}"
+        self._out = out
+        self._err = err
 
     def connect(self, timeout: float = 20) -> socket.socket:
         """A bare connection."""
@@ -122,29 +126,51 @@ class Server:
         """One request."""
         return httpx.post(self.url + path, content=data, timeout=30, **options)
 
+    def figure(self, name: str) -> int:
+        """One of its figures without a label."""
+        text = httpx.get(f"{self.url}/metrics", timeout=30).text
+        return int(re.search(rf"^{name} (\d+)$", text, re.MULTILINE)[1])
+
+    def printed(self) -> str:
+        """What it has written to stdout."""
+        return self._out.read_text()
+
+    def said(self) -> str:
+        """What it has written to stderr."""
+        return self._err.read_text()
+
     def stop(self, number: int) -> tuple[int, str]:
         """Send a signal; gives the exit code and what was said on stderr."""
         self.process.send_signal(number)
-        _, said = self.process.communicate(timeout=30)
-        return self.process.returncode, said
+        code = self.process.wait(30)
+        return code, self.said()
 
 
 ENVIRONMENT = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "PYTHONUNBUFFERED": "1"}
 
 
 @contextmanager
-def running(*words: str | Path) -> Iterator[Server]:
-    """A process that says in its first line where it is found."""
-    process = subprocess.Popen([sys.executable, *map(str, words)], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                               text=True, env=ENVIRONMENT)  # fmt: skip
-    with process:
-        try:
-            line = process.stdout.readline()
-            found = re.search(r":(\d+) \(", line)
-            assert found, line + process.communicate(timeout=10)[1]
-            yield Server(process, int(found[1]))
-        finally:
-            process.kill()
+def running(*words: str | Path, patience: float = 120) -> Iterator[Server]:
+    """A process that says in its first line where it is found, and must do so within so many seconds."""
+    with tempfile.TemporaryDirectory() as folder:
+        out, err = Path(folder, "out"), Path(folder, "err")  # files, because nobody reads pipes, which fill up
+        with out.open("wb") as stdout, err.open("wb") as stderr:
+            process = subprocess.Popen([sys.executable, *map(str, words)], stdout=stdout, stderr=stderr,
+                                       env=ENVIRONMENT)  # fmt: skip
+        with process:
+            try:
+                yield Server(process, _wait_for_port(process, out, err, patience), out, err)
+            finally:
+                process.kill()
+
+
+def _wait_for_port(process: "subprocess.Popen[bytes]", out: Path, err: Path, patience: float) -> int:
+    end = time.monotonic() + patience
+    while time.monotonic() < end and process.poll() is None and not out.read_bytes().endswith(b"\n"):
+        time.sleep(0.02)
+    found = re.search(r":(\d+) \(", out.read_text())
+    assert found, f"the service did not say where it is: {out.read_text()}{err.read_text()}"
+    return int(found[1])
 
 
 def read_all(connection: socket.socket) -> bytes:

@@ -1,6 +1,7 @@
 """Runs of the network: who shares one, who waits, who is left out."""
 
 import asyncio
+import threading
 from collections.abc import Awaitable, Callable, Sequence
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 
 from centermask.images import SoftInstances
 from centermask.predict import Prepared
-from centermask.serve.queue import Gatherer
+from centermask.serve.queue import Gatherer, Threads
 from centermask.size import Size
 
 
@@ -108,3 +109,26 @@ def test_it_works_again_after_a_failure_and_after_a_pause() -> None:
         return int((await network.find(picture(value=7), 0.5)).labels[0])
 
     assert gather(ask)[0] == 7
+
+
+def test_threads_tell_whether_what_they_do_came_to_its_end() -> None:
+    begun, opened = threading.Event(), threading.Event()
+
+    def work() -> str:
+        begun.set()
+        opened.wait(30)
+        return "done"
+
+    async def go() -> list[object]:
+        threads = Threads(1, "test")
+        first, left_out = asyncio.create_task(threads.run(work)), asyncio.create_task(threads.run(work))
+        await asyncio.to_thread(begun.wait, 20)
+        early = threads.end(0.01)
+        opened.set()
+        late = threads.end(20.0)
+        return [early, late, await first, *await asyncio.gather(left_out, return_exceptions=True)]
+
+    early, late, first, left_out = asyncio.run(go())
+    assert (early, late, first) == (False, True, "done")
+    assert isinstance(left_out, asyncio.CancelledError)
+    assert Threads(1, "idle").end(0.0)

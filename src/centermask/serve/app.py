@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException as AnyHTTPException
 from centermask import __version__
 from centermask.predict import Predictor
 from centermask.serve.answers import CocoFile, Error, Format, Found, Health, Limits, ModelInfo, refusal
-from centermask.serve.docs import docs_page
+from centermask.serve.docs import STYLE, docs_page
 from centermask.serve.door import FIELD, MAX_PARTS
 from centermask.serve.gate import Gate
 from centermask.serve.metrics import CONTENT_TYPE, Metrics
@@ -45,7 +45,7 @@ REFUSALS = {
     413: "Too many bytes or pixels",
     415: "No picture of a known format",
     422: "A parameter, or the form, is not as it should be",
-    429: "Too many pictures in work; Retry-After says when to come again",
+    429: "Too many pictures in work, or too many bytes of bodies or answers; Retry-After says when to come again",
     500: "A fault of the service; its log says more",
     503: "No answer in time",
 }
@@ -54,17 +54,20 @@ REFUSALS = {
 def make_app(predictor: Predictor, settings: Settings | None = None) -> FastAPI:
     """A service around a predictor, for any ASGI server; it may be mounted in another app.
 
-    What an app cannot see is left to the server: connections that never send a request, and how many there are.
-    ``centermask serve`` limits these, too.
+    What an app cannot see is left to the server: connections that never send a request, those that do not read their
+    answer, and how many there are. ``centermask serve`` limits these, too.
     """
-    settings = settings or Settings()
-    metrics = Metrics()
-    service = Service(predictor, settings, metrics)
+    return app_of(Service(predictor, settings or Settings(), Metrics()))
+
+
+def app_of(service: Service) -> FastAPI:
+    """The routes of a service."""
+    settings, metrics = service.settings, service.metrics
     app = FastAPI(title="centermask", version=__version__, description="Finds the objects of pictures.",
                   docs_url=None, redoc_url=None, redirect_slashes=False)  # fmt: skip
     guards = [Depends(_token_check(settings.token))] if settings.token else []
     locked = {401: "The token is missing or wrong"} if settings.token else {}
-    info = _describe(predictor, settings)
+    info = _describe(service.predictor, settings)
 
     @app.post(
         "/predict",
@@ -87,11 +90,14 @@ def make_app(predictor: Predictor, settings: Settings | None = None) -> FastAPI:
         """
         return await service.answer(request, Asked(threshold, max_detections, format))
 
-    @app.get("/model", summary="The network and the limits", responses=_errors(ANY_TIME | locked), dependencies=guards)
+    @app.get("/model", summary="The network and the limits", response_description="What is served",
+             responses=_errors(ANY_TIME | locked), dependencies=guards)  # fmt: skip
     async def model() -> ModelInfo:
         return info
 
-    @app.get("/healthz", summary="Whether the service answers", responses=_errors(ANY_TIME))
+    @app.get(
+        "/healthz", summary="Whether the service answers", response_description="It does", responses=_errors(ANY_TIME)
+    )
     async def healthz() -> Health:
         return Health()
 
@@ -154,6 +160,10 @@ def _add_pages(app: FastAPI) -> None:
     @app.get("/docs", include_in_schema=False)
     async def docs() -> Response:
         return HTMLResponse(docs_page(app.openapi()))
+
+    @app.get("/docs.css", include_in_schema=False)
+    async def docs_style() -> Response:
+        return Response(STYLE, media_type="text/css")
 
     if PAGE.is_dir():
         app.mount("/page", StaticFiles(directory=PAGE))

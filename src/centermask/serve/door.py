@@ -16,29 +16,39 @@ FIELD = "file"
 """Of a form: where the picture lies."""
 MAX_PARTS = 16
 """Of a form; one is needed."""
-MAX_HEAD = 8192
-"""Bytes of the headers of one part."""
+MAX_HEAD = 2048
+"""Bytes of the headers of one part. Their parser takes a time that grows with the square of their length."""
+MAX_TYPE = 1024
+"""Characters of a Content-Type; for the same reason."""
+MAX_DIGITS = 18
+"""Of a Content-Length. Python refuses to read numbers of thousands of digits, because that takes long."""
 BODIES = 16
-"""So many bodies of full size may be in memory at once."""
+"""So many bodies of full size may be in memory at once, and as many bytes of answers."""
 AGAIN = {"Retry-After": "1"}
 CLOSING = {"Connection": "close"}
 
 
 class Room:
-    """The memory that all bodies together may take, in bytes."""
+    """The memory that all bodies, or all answers, may take together, in bytes."""
 
-    def __init__(self, most: int) -> None:
-        self.left = most
+    def __init__(self, most: int, fault: str) -> None:
+        self._most = most
+        self._fault = fault
+        self._taken = 0
 
     def take(self, count: int) -> None:
-        """Take some of it.
+        """Take some of it. What is larger than all of it can have it alone, or it would be sent away for ever.
 
         Raises:
             HTTPException: 429, there is not so much left.
         """
-        if count > self.left:
-            raise HTTPException(429, "too many large uploads at once; send it again in a second", AGAIN)
-        self.left -= count
+        if self._taken and self._taken + count > self._most:
+            raise HTTPException(429, f"{self._fault}; send it again in a second", AGAIN)
+        self._taken += count
+
+    def give(self, count: int) -> None:
+        """Give some of it back."""
+        self._taken -= count
 
 
 class Body:
@@ -75,7 +85,7 @@ class Body:
 
     def drop(self) -> None:
         """Nobody holds it any more."""
-        self._room.left += self._taken
+        self._room.give(self._taken)
         self._taken, self._bytes = 0, bytearray()
 
 
@@ -92,7 +102,7 @@ async def read_body(request: Request, body: Body, settings: Settings) -> None:
 
     Raises:
         HTTPException: 408 it came too slowly, 413 it is too large, 415 it is packed, 429 there is no room, 400
-            there is none.
+            there is none, or its type is too long.
         ClientDisconnect: the sender has gone.
     """
     _check_headers(request, settings)
@@ -111,8 +121,10 @@ async def read_body(request: Request, body: Body, settings: Settings) -> None:
 
 def _check_headers(request: Request, settings: Settings) -> None:
     length = request.headers.get("content-length", "0")
-    if not length.isdecimal() or int(length) > settings.body_bytes:
+    if not length.isdecimal() or len(length) > MAX_DIGITS or int(length) > settings.body_bytes:
         raise _too_long(settings)
+    if len(request.headers.get("content-type", "")) > MAX_TYPE:
+        raise HTTPException(400, f"the Content-Type has more than {MAX_TYPE} characters; send a plain one")
     if request.headers.get("content-encoding", "identity").lower() != "identity":
         raise HTTPException(415, "the body is packed (Content-Encoding); send the picture as it is")
 
@@ -130,7 +142,11 @@ def unpack(body: bytes, content_type: str) -> Upload:
     header = _headers(f"Content-Type: {content_type}")
     if header.get_content_type() != "multipart/form-data":
         return Upload(body, "")
-    pictures = [part for part in _parts(body, header.get_boundary() or "") if part.name == FIELD]
+    try:
+        parts = _parts(body, header.get_boundary() or "")
+    except (ValueError, LookupError):  # a parameter (RFC 2231) may name any encoding, also one that does not exist
+        raise HTTPException(400, "the headers of the form cannot be read; send plain names and boundaries") from None
+    pictures = [part for part in parts if part.name == FIELD]
     if len(pictures) != 1:
         raise HTTPException(422, f"the form has {len(pictures)} fields '{FIELD}'; send one picture, in one such field")
     return Upload(pictures[0].content, _safe_name(pictures[0].file_name))
@@ -153,7 +169,9 @@ def _parts(body: bytes, boundary: str) -> list[_Part]:
 def _part(part: bytes) -> _Part:
     head, end, content = part.partition(b"\r\n\r\n")
     if not end or len(head) > MAX_HEAD:
-        raise HTTPException(400, "a part of the form has no proper headers; send it anew")
+        raise HTTPException(
+            400, f"a part of the form has no headers, or more than {MAX_HEAD} bytes of them; send it anew"
+        )
     headers = _headers(head.decode("utf-8", "replace").lstrip())
     name = headers.get_param("name", "", "content-disposition")
     return _Part(collapse_rfc2231_value(name), headers.get_filename(""), content)

@@ -47,6 +47,7 @@ class Metrics:
         self.pictures = 0
         self.objects = 0
         self.in_work = 0
+        self.unread = 0
 
     def count_request(self, path: str, status: int) -> None:
         """A request was answered; ``path`` is that of a route, so that clients cannot make up new ones."""
@@ -76,6 +77,7 @@ class Metrics:
             *_single("centermask_pictures_total", "counter", "Pictures answered.", self.pictures),
             *_single("centermask_objects_total", "counter", "Objects found in them.", self.objects),
             *_single("centermask_queue_length", "gauge", "Pictures in work.", self.in_work),
+            *_single("centermask_unread_bytes", "gauge", "Of answers that are on their way.", self.unread),
             *_single("process_resident_memory_bytes", "gauge", "Memory of the process.", memory),
             *_single("process_start_time_seconds", "gauge", "When it began, since 1970.", round(self._started)),
         ]  # fmt: skip

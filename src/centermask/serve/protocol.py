@@ -1,7 +1,7 @@
 """uvicorn's HTTP connection with an end to its patience.
 
 uvicorn waits for ever for a request that never comes, for a body that an app has refused already, and for a client that
-does not read its answer. Whatever waits for the client here is closed in time.
+does not read its answer, or reads a byte of it now and then. Whatever waits for the client here is closed in time.
 """
 
 import asyncio
@@ -29,6 +29,8 @@ class Patience:
     """For the rest of its body, refused or not. More than an app's own limit, which can answer."""
     reading: float
     """For the client to read on."""
+    answer: float
+    """For it to have read all of an answer, however steadily it does."""
     connections: int
     """More are told to come again, and more than twice as many are closed at once."""
 
@@ -42,6 +44,20 @@ class Wait(NamedTuple):
     """The request before or in which it does."""
     unread: int
     """Bytes that the client has not taken yet."""
+
+
+class Clock:
+    """How long one thing has lasted, in seconds."""
+
+    def __init__(self) -> None:
+        self._thing: object = None
+        self._seconds = 0.0
+
+    def add(self, thing: object, seconds: float) -> float:
+        """So long more, if it is still the same thing, else none yet."""
+        self._seconds = self._seconds + seconds if thing == self._thing else 0.0
+        self._thing = thing
+        return self._seconds
 
 
 class PatientProtocol(H11Protocol):
@@ -58,8 +74,8 @@ class PatientProtocol(H11Protocol):
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
         self._patience = patience
-        self._wait: Wait | None = None
-        self._waited = 0.0
+        self._waiting = Clock()
+        self._answering = Clock()
         self._looked = self.loop.time()
         self._watch: asyncio.TimerHandle | None = None
 
@@ -93,17 +109,27 @@ class PatientProtocol(H11Protocol):
         self.transport.close()
 
     def _look(self) -> None:
-        """Look now and then whether the same is still waited for.
+        """Look now and then whether the same is still waited for, or the same answer still on its way.
 
         Time in which the loop was held up by other work, and could not have heard the client, does not count.
         """
-        step = min(1.0, self._patience.head / 4, self._patience.body / 4, self._patience.reading / 4)
-        wait, now = self._waits_for(), self.loop.time()
-        self._waited = self._waited + min(now - self._looked, 2 * step) if wait == self._wait else 0.0
-        self._wait, self._looked = wait, now
-        if wait is not None and self._waited >= getattr(self._patience, wait.what):
+        limits = self._patience
+        step = min(1.0, limits.head / 4, limits.body / 4, limits.reading / 4, limits.answer / 4)
+        now = self.loop.time()
+        passed, self._looked = min(now - self._looked, 2 * step), now
+        wait, answer = self._waits_for(), self._answers()
+        waited, answered = self._waiting.add(wait, passed), self._answering.add(answer, passed)
+        too_long = wait is not None and waited >= getattr(limits, wait.what)
+        if too_long or (answer is not None and answered >= limits.answer):
             self.transport.abort()
         self._watch = self.loop.call_later(step, self._look)
+
+    def _answers(self) -> object | None:
+        """The request whose answer the client has begun to get, and has not got yet."""
+        if self.cycle is None or not self.cycle.response_started:
+            return None
+        done = self.cycle.response_complete and not self.transport.get_write_buffer_size()
+        return None if done else self.cycle
 
     def _waits_for(self) -> Wait | None:
         """None: it waits for us."""

@@ -2,9 +2,11 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
+from typing import Any, TypeVar
 
 from centermask.images import SoftInstances
 from centermask.predict import Prepared
@@ -12,6 +14,27 @@ from centermask.size import Size
 
 Run = Callable[[Sequence[Prepared], float], list[SoftInstances]]
 """Pictures and a score threshold to the objects of each; ``Predictor.find``."""
+T = TypeVar("T")
+
+
+class Threads:
+    """Threads that do what they are handed, and know whether they have done it."""
+
+    def __init__(self, count: int, name: str) -> None:
+        self._pool = ThreadPoolExecutor(count, thread_name_prefix=name)
+        self._handed: set[Future[Any]] = set()
+
+    async def run(self, work: Callable[[], T]) -> T:
+        """What comes of the work. If the caller is cancelled before it begins, it is left out."""
+        handed = self._pool.submit(work)
+        self._handed.add(handed)
+        handed.add_done_callback(self._handed.discard)
+        return await asyncio.wrap_future(handed)
+
+    def end(self, seconds: float) -> bool:
+        """Begin nothing more, and wait so long for what has begun; whether it came to its end."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        return not wait([*self._handed], seconds).not_done
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +65,7 @@ class Gatherer:
         self._waiting: list[Job] = []
         self._came = asyncio.Event()
         self._worker: asyncio.Task[None] | None = None
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="network")
+        self._thread = Threads(1, "network")
 
     async def find(self, prepared: Prepared, score_threshold: float) -> SoftInstances:
         """The objects of a picture. If the caller is cancelled before its run begins, the picture is left out.
@@ -58,6 +81,10 @@ class Gatherer:
             self._came = asyncio.Event()
             self._worker = loop.create_task(self._work())
         return await job.answer
+
+    def end(self, seconds: float) -> bool:
+        """See ``Threads.end``."""
+        return self._thread.end(seconds)
 
     async def _work(self) -> None:
         while jobs := await self._gather():
@@ -82,10 +109,9 @@ class Gatherer:
 
     async def _answer(self, jobs: list[Job]) -> None:
         """Run the network and hand out what it found; when a run fails, its pictures are tried one by one."""
-        loop = asyncio.get_running_loop()
         prepared = [job.prepared for job in jobs]
         try:
-            found = await loop.run_in_executor(self._thread, self._run, prepared, jobs[0].score_threshold)
+            found = await self._thread.run(partial(self._run, prepared, jobs[0].score_threshold))
         except Exception as error:
             await self._answer_alone(jobs, error)
             return

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging.config
+import os
 import signal
 import socket
 import sys
@@ -20,17 +21,21 @@ import uvicorn
 
 from centermask.errors import UserError
 from centermask.predict import Predictor
-from centermask.serve.app import make_app
+from centermask.serve.app import app_of
+from centermask.serve.metrics import Metrics
 from centermask.serve.protocol import Patience, PatientProtocol
+from centermask.serve.service import Service
 from centermask.serve.settings import Settings
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 """Names of a service that only this machine may call. Others would be a page's that points its own name here."""
 GRACE = 2.0
-"""Seconds after which a connection is closed whose slow body the app has answered, or should have."""
+"""Seconds after which a connection is closed whose slow body the app has answered, or should have; and for a thread to
+come to its end once nobody waits for what it does."""
 READING = 60.0
 """Seconds that a client may pause while it reads its answer."""
-
+ANSWER = 300.0
+"""Seconds in which it must have read all of it."""
 
 TOKEN_VARIABLE = "CENTERMASK_TOKEN"
 
@@ -68,6 +73,9 @@ class Address:
 def serve(load: Callable[[], Predictor], settings: Settings, address: Address) -> None:
     """Serve until SIGTERM or SIGINT, then finish what has begun.
 
+    What is not finished in time is given up. Nothing can stop a thread in the middle of a run of the network, and
+    Python would wait for it at its exit; so then the process is ended here, at once, with code 0.
+
     Args:
         load: Opens the network. It is called once the port is known to be free, and before anybody can connect.
         settings: What the service allows.
@@ -87,11 +95,22 @@ def serve(load: Callable[[], Predictor], settings: Settings, address: Address) -
         warnings.filterwarnings("ignore", module="PIL")  # for all threads: within one, a filter does not hold
         predictor = load()
         _warm_up(predictor)
-        server = _make_server(make_app(predictor, settings), settings, address)
+        service = Service(predictor, settings, Metrics())
+        server = _make_server(app_of(service), settings, address)
         _listen(port, address)
         with _ended_by_signals(server):
             print(f"{settings.name} at {_url(port)} (Ctrl+C stops it)", flush=True)
             server.run([port])
+    if not service.end(GRACE):
+        _exit()
+
+
+def _exit() -> None:
+    print("centermask: the time to stop is over, and a picture that was still in work is given up; "
+          "--drain-seconds gives it longer", file=sys.stderr)  # fmt: skip
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
 
 
 def read_token(file: Path | None, environment: Mapping[str, str]) -> str | None:
@@ -101,7 +120,8 @@ def read_token(file: Path | None, environment: Mapping[str, str]) -> str | None:
         UserError: the file cannot be read, or is empty.
     """
     if file is None:
-        return environment.get(TOKEN_VARIABLE) or None
+        token = environment.get(TOKEN_VARIABLE, "")
+        return token.strip() if token else None  # a blank one is refused as a token: it was meant to be one
     try:
         token = file.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
@@ -163,7 +183,7 @@ def _warm_up(predictor: Predictor) -> None:
 
 def _make_server(app: Any, settings: Settings, address: Address) -> uvicorn.Server:
     patience = Patience(head=address.head_seconds, body=settings.body_seconds + GRACE, reading=READING,
-                        connections=address.connections)  # fmt: skip
+                        answer=ANSWER, connections=address.connections)  # fmt: skip
     protocol = cast(type[asyncio.Protocol], partial(PatientProtocol, patience=patience))
     return uvicorn.Server(
         uvicorn.Config(

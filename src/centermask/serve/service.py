@@ -2,13 +2,13 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple, TypeVar
 
 from fastapi import HTTPException, Request, Response
 from starlette.requests import ClientDisconnect
+from starlette.types import Receive, Scope, Send
 
 from centermask.errors import UserError
 from centermask.images import SoftInstances
@@ -17,11 +17,14 @@ from centermask.serve.answers import Format, coco_answer, json_answer, png_answe
 from centermask.serve.door import AGAIN, BODIES, Body, Room, Upload, decode, read_body, unpack
 from centermask.serve.gate import LOG
 from centermask.serve.metrics import Metrics
-from centermask.serve.queue import Gatherer
+from centermask.serve.queue import Gatherer, Threads
 from centermask.serve.settings import Settings
 
 CODERS = 2
-"""Threads that decode and encode pictures. Each may need twenty bytes for each pixel of a picture."""
+"""Threads that decode and encode pictures. Each needs 11 to 31 bytes for each pixel, and up to 40 where the picture is
+a TIFF of floats that lies on its side and is asked for as PNG (measured)."""
+PIECE = 65536
+"""Bytes of an answer that are handed over at once: as many as servers keep for a client before they have us wait."""
 GONE = 499
 """Status of an answer that nobody waits for any more; nobody sees it, but the metrics."""
 T = TypeVar("T")
@@ -42,6 +45,36 @@ class Asked(NamedTuple):
     format: Format
 
 
+class Parcel(Response):
+    """An answer that counts against the room until the client has all of it but the last pieces, or has gone.
+
+    A whole answer handed over at once would lie with the server for as long as its client pleases, unseen by us.
+
+    Raises:
+        HTTPException: see ``Room.take``.
+    """
+
+    def __init__(self, answer: Response, room: Room, metrics: Metrics) -> None:
+        room.take(len(answer.body))
+        super().__init__(answer.body, answer.status_code, media_type=answer.media_type)
+        self._room = room
+        self._metrics = metrics
+        self._metrics.unread += len(self.body)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it, no faster than it is read."""
+        try:
+            await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+            for begin in range(0, len(self.body), PIECE):
+                piece = bytes(self.body[begin : begin + PIECE])
+                await send({"type": "http.response.body", "body": piece, "more_body": True})
+                await asyncio.sleep(0)  # only now can the server hear that the client has gone, and drop the rest
+            await send({"type": "http.response.body"})
+        finally:
+            self._room.give(len(self.body))
+            self._metrics.unread -= len(self.body)
+
+
 class Service:
     """Answers requests for predictions; everything but the work itself runs in the event loop."""
 
@@ -49,8 +82,9 @@ class Service:
         self.predictor = predictor
         self.settings = settings
         self.metrics = metrics
-        self._room = Room(BODIES * settings.body_bytes)
-        self._coders = ThreadPoolExecutor(CODERS, thread_name_prefix="coder")
+        self._bodies = Room(BODIES * settings.body_bytes, "too many large uploads at once")
+        self._answers = Room(BODIES * settings.body_bytes, "too many large answers have not been read yet")
+        self._coders = Threads(CODERS, "coder")
         self._network = Gatherer(
             predictor.find, window=settings.window_seconds, batch=settings.batch, on_run=metrics.count_run
         )
@@ -64,15 +98,20 @@ class Service:
         began = time.perf_counter()
         self._check_line()  # before the body is sent in vain
         try:
-            with Body(self._room) as body:
+            with Body(self._bodies) as body:
                 await read_body(request, body, self.settings)
                 with self._place():
                     work = self._predict(body, request.headers.get("content-type", ""), asked)
                     answer = await in_time(request, work, self.settings.request_seconds)
         except ClientDisconnect:
             return Response(status_code=GONE)
+        parcel = Parcel(answer.response, self._answers, self.metrics)
         self.metrics.count_prediction(time.perf_counter() - began, answer.objects)
-        return answer.response
+        return parcel
+
+    def end(self, seconds: float) -> bool:
+        """Begin nothing more, and wait so long for each kind of thread; whether all came to their end."""
+        return self._coders.end(seconds) and self._network.end(seconds)
 
     def _check_line(self) -> None:
         if self.metrics.in_work >= self.settings.queue:
@@ -92,15 +131,12 @@ class Service:
 
     async def _predict(self, body: Body, content_type: str, asked: Asked) -> Answer:
         """The story of a picture."""
-        upload, prepared = await self._code(lambda: self._prepare(body.pop(), content_type))
+        upload, prepared = await self._coders.run(lambda: self._prepare(body.pop(), content_type))
         if asked.format != "png":  # only there the picture is needed again
             upload = upload._replace(data=b"")
             body.drop()
         found = await self._find(prepared, asked.score_threshold)
-        return await self._code(lambda: self._finish(found, prepared, upload, asked))
-
-    async def _code(self, work: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._coders, work)
+        return await self._coders.run(lambda: self._finish(found, prepared, upload, asked))
 
     def _prepare(self, body: bytes, content_type: str) -> tuple[Upload, Prepared]:
         upload = unpack(body, content_type)

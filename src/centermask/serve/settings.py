@@ -1,6 +1,8 @@
 """What a service is told: its limits, how it gathers pictures, and who may ask."""
 
+import re
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 
 from centermask.errors import UserError
 from centermask.images import MAX_PIXELS
@@ -46,5 +48,26 @@ class Settings:
             raise UserError(f"window_seconds must lie in [0, 10], not {self.window_seconds}")
         if self.pixels > MAX_PIXELS:
             raise UserError(f"pixels must be at most {MAX_PIXELS}, not {self.pixels}: larger ones are never decoded")
-        if self.token is not None and not (self.token.isascii() and self.token.isprintable() and self.token.strip()):
-            raise UserError("the token must be printable ASCII characters; choose another")
+        for host in self.hosts:
+            if not _is_host(host):
+                raise UserError(f"hosts must be names such as a.example.org, without a port or https://, not '{host}'")
+        if self.token is not None and not _is_token(self.token):
+            raise UserError("the token must be printable ASCII characters without spaces around them; choose another")
+
+
+def _is_host(text: str) -> bool:
+    """Whether it is a name or an address as the gate compares them: alone.
+
+    >>> [_is_host(text) for text in ("masks.example.org", "::1", "masks.example.org:8443", "[::1]", "")]
+    [True, True, False, False, False]
+    """
+    try:
+        ip_address(text)
+    except ValueError:
+        return re.fullmatch(r"[A-Za-z0-9._-]+", text) is not None
+    return True
+
+
+def _is_token(text: str) -> bool:
+    """Whether a header can carry it: spaces around it would be lost on the way."""
+    return bool(text) and text.isascii() and text.isprintable() and text == text.strip()
