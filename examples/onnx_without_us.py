@@ -13,6 +13,16 @@ import onnxruntime
 from PIL import Image, ImageColor, ImageOps
 
 
+def read(path):
+    """A picture as RGB, upright, what is transparent laid over white."""
+    image = ImageOps.exif_transpose(Image.open(path))
+    if image.mode not in ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK"):  # 16 bits would be read wrong
+        sys.exit(f"{path}: pictures of the kind {image.mode} are not read here; convert it to RGB of 8 bits")
+    if image.has_transparency_data:
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA"))
+    return image.convert("RGB")
+
+
 def find(session, image):
     """Name, score, box (left, top, right, bottom in pixels of the image) and 28×28 mask of each object, best first."""
     about = json.loads(session.get_modelmeta().custom_metadata_map["centermask"])
@@ -35,7 +45,7 @@ def find(session, image):
 def main(model, picture):
     """Print what is found, and write ``STEM_overlay.png`` into the current folder."""
     session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
-    image = ImageOps.exif_transpose(Image.open(picture)).convert("RGB")
+    image = read(picture)
     overlay = image.copy()
     for number, (name, score, box, mask) in enumerate(find(session, image)):
         seen = np.clip(box, 0, [image.width, image.height] * 2)  # the mask belongs to the whole box
@@ -49,4 +59,6 @@ def main(model, picture):
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:3])
+    if len(sys.argv) != 3:
+        sys.exit("give two files: python onnx_without_us.py model.onnx photo.jpg")
+    main(*sys.argv[1:])

@@ -2,6 +2,7 @@
 
 import io
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -17,10 +18,11 @@ from centermask.bench.pictures import drawn_pictures, given_pictures
 from centermask.bench.run import Bench, Row
 from centermask.bench.stages import Node, Shares, stages_of, to_shares
 from centermask.bench.variant import Variant
+from centermask.cli import main
 from centermask.errors import UserError
 from centermask.images import Fitted, SoftInstances
 from tests.model.small import small_model
-from tests.runtimes.made import write
+from tests.runtimes.made import header, write
 
 
 @pytest.fixture(scope="module")
@@ -152,7 +154,37 @@ def test_files_are_measured_side_by_side(files: Path) -> None:
     assert memories[0].peak < memories[1].peak  # needs no torch
     values = json.loads(json.dumps(found.to_json()))
     assert values["rows"][0]["bytes"] == (files / "quarters.onnx").stat().st_size
+    assert [one["precision"] for one in values["rows"]] == ["fp32", "fp32", "bf16"]
     assert values["rows"][1]["pictures_per_second"] == pytest.approx(2000 / values["rows"][1]["median_ms"])
+
+
+@pytest.mark.parametrize("kind", [".onnx", ".xml", ".pt2"])
+def test_the_precision_of_an_exported_file_is_told(kind: str, tmp_path: Path) -> None:
+    path = write(tmp_path / f"a{kind}", header(precision="int8"))
+    [found] = bench([path], rounds=1, threads=1, memory=False).rows
+    assert found.to_json(1)["precision"] == "int8"
+
+
+def test_where_memory_cannot_be_measured_the_times_are_kept(files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "executable", "false")  # the process for the memory fails at once
+    found = bench([files / "quarters.onnx"], rounds=2, threads=1)
+    [one] = found.rows
+    assert (len(one.timing.passes), one.memory) == (2, None)
+    console = Console(width=300, file=io.StringIO())
+    console.print(format_bench(found))
+    for said in (one.trouble, one.to_json(1)["memory_trouble"], console.file.getvalue()):
+        assert "quarters.onnx: its memory cannot be measured" in said
+
+
+def test_the_command_prints_its_table_though_the_json_cannot_be_written(
+    files: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        main(["bench", str(files / "quarters.onnx"), "--rounds", "1", "--threads", "1", "--no-memory",
+              "--json", str(files / "quarters.onnx" / "a.json")])  # fmt: skip
+    said = capsys.readouterr()
+    assert "pictures/s" in said.out
+    assert "a.json: cannot be written" in said.err
 
 
 def test_both_files_of_openvino_count(files: Path) -> None:
@@ -162,7 +194,8 @@ def test_both_files_of_openvino_count(files: Path) -> None:
 
 def row(name: str, seconds: float, objects: int = 3, shares: Shares | None = None) -> Row:
     one = Pass(seconds * 0.1, seconds * 0.8, seconds * 0.1, objects)
-    return Row(name=name, variant=Variant(path=Path(name)), device="cpu", timing=Timing((one,), shares), memory=None)
+    return Row(name=name, variant=Variant(path=Path(name)), device="cpu", timing=Timing((one,), shares), memory=None,
+               precision="fp32")  # fmt: skip
 
 
 def shown(*rows: Row) -> str:

@@ -480,7 +480,7 @@ class Serve:
     host: str = "127.0.0.1"
     """The address to be found at; 0.0.0.0 for all of this machine, which others can reach."""
     allow_host: tuple[str, ...] = ()
-    """Names under which it may be called; those of this machine if it is found at no other address, else any."""
+    """Names, without a port, by which it may be called; those of this machine if nobody else reaches it, else any."""
     token_file: Path | None = None
     """A file with a token that requests must carry; or set CENTERMASK_TOKEN."""
     device: str = "auto"

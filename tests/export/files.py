@@ -13,11 +13,12 @@ import onnxruntime
 import torch
 from torch.export import ExportedProgram
 
-from centermask.export.compare import compare_exactly
+from centermask.export.compare import Room, compare_exactly
 from centermask.export.graph import Answer
-from centermask.export.onnx_file import make_onnx
+from centermask.export.onnx_file import make_onnx, set_header
 from centermask.export.openvino_file import save_openvino
 from centermask.export.program import make_program
+from centermask.export.writers import save_program
 from centermask.images import SoftInstances
 from centermask.model.centermask import CenterMask
 from centermask.runtimes.exported import Inputs
@@ -108,6 +109,20 @@ def export_small(folder: Path, *, plane: Size | None = None, full_masks: bool = 
     return Exported(model, program, translated, xml, engines)
 
 
+def write(made: Exported, header: str, path: Path) -> Path:
+    """A network as the file that a path's ending asks for, in small letters or not."""
+    match path.suffix.lower():
+        case ".onnx":
+            copied = onnx.ModelProto.FromString(made.onnx.SerializeToString())
+            set_header(copied, header)
+            onnx.save(copied, path)
+        case ".xml":
+            save_openvino(made.onnx, header, path)
+        case _:
+            save_program(made.program, header, path)
+    return path
+
+
 @contextlib.contextmanager
 def unchecked() -> Iterator[None]:
     """Without the checks of shapes, which would hand numbers that are being traced to Python.
@@ -157,7 +172,7 @@ def assert_same(found: Arrays, expected: Sequence[SoftInstances], threshold: flo
     for image, wanted in enumerate(expected):
         given = objects(found, image)
         assert (np.diff(given.scores) <= 0).all()
-        compared = compare_exactly(wanted, given, threshold, places)
+        compared = compare_exactly(wanted, given, threshold, Room(places, places))
         assert compared.unpaired == 0
         assert compared.differences.boxes.max(initial=0) <= 0.01
         assert compared.differences.scores.max(initial=0) <= 1e-4

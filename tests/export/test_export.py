@@ -1,5 +1,6 @@
 """The story: weights to a file that is known to agree, or to none."""
 
+import contextlib
 import json
 import zipfile
 from pathlib import Path
@@ -19,7 +20,7 @@ from centermask.export.onnx_file import set_header
 from centermask.export.openvino_file import save_openvino
 from centermask.export.parity import Parity
 from centermask.export.pictures import drawn_pictures
-from centermask.export.place import aside
+from centermask.export.place import aside, parts
 from centermask.export.plan import ENDINGS, Format, Plan
 from centermask.export.run import export_model, place_if_equal
 from centermask.export.writers import write_exported
@@ -28,7 +29,8 @@ from centermask.runtimes.exported import read_header
 from centermask.runtimes.open import open_runtime
 from centermask.runtimes.openvino import import_openvino
 from centermask.size import Size
-from tests.export.files import Exported, lively_model, unchecked
+from tests.export.conftest import PLANE
+from tests.export.files import Exported, lively_model, unchecked, write
 
 NOTES = {"licence": 'of "pictures" & weights', "data": "noise"}
 
@@ -66,10 +68,11 @@ def test_an_exported_file_predicts_what_its_weights_predict(weights: Path, tmp_p
     ]
     assert json.loads((tmp_path / "small.onnx.parity.json").read_text())["passed"] is True
     picture = np.random.default_rng(0).integers(0, 256, (70, 90, 3), dtype=np.uint8)
-    ours, theirs = Predictor(out)(picture), Predictor(weights, max_detections=5)(picture)
-    assert len(ours) == len(theirs) == 5
-    assert np.allclose(ours.boxes, theirs.boxes, atol=0.01)
-    assert ours.categories == theirs.categories
+    for count in (5, 3, 1):
+        ours, theirs = (Predictor(path, max_detections=count)(picture) for path in (out, weights))
+        assert len(ours) == len(theirs) == count
+        assert np.allclose(ours.boxes, theirs.boxes, atol=0.01)
+        assert ours.categories == theirs.categories
     [entry] = onnx.load(out).metadata_props
     assert json.loads(entry.value)["notes"] == NOTES
     assert json.loads(entry.value)["config"]["max_detections"] == 5
@@ -81,11 +84,15 @@ def test_int8_of_fixed_shapes_in_openvino(weights: Path, tmp_path: Path) -> None
         Image.fromarray(GemSet(images=4, recipe=GemRecipe(size=Size(64, 80)))[i].image).save(tmp_path / f"{i}.png")
     out = tmp_path / "out" / "small.xml"
     with unchecked():
-        parity = export_model(weights, out, precision="int8", calibration=str(tmp_path), dynamic=False)
+        parity = export_model(
+            weights, out, precision="int8", calibration=str(tmp_path), dynamic=False, licence="CC BY 4.0 ©"
+        )
     assert names(out.parent) == ["small.bin", "small.xml", "small.xml.parity.json"]
     assert parity.source == str(tmp_path)
     assert open_runtime(out).plane == Size(64, 96)
-    kinds = {node.get_type_name() for node in import_openvino().Core().read_model(out).get_ops()}
+    network = import_openvino().Core().read_model(out)
+    assert json.loads(network.get_rt_info(["centermask"]).value)["notes"] == NOTES | {"licence": "CC BY 4.0 ©"}
+    kinds = {node.get_type_name() for node in network.get_ops()}
     assert "FakeQuantize" in kinds or "Convert" in kinds
 
 
@@ -122,6 +129,24 @@ def test_a_file_with_one_layer_damaged_is_refused(small: Exported, tmp_path: Pat
     assert not seen[0].passed
 
 
+@pytest.mark.slow
+def test_a_file_whose_full_masks_are_empty_is_refused(other: Exported, tmp_path: Path) -> None:
+    emptied = onnx.ModelProto.FromString(other.onnx.SerializeToString())
+    (node,) = [node for node in emptied.graph.node if "full_masks" in node.output]
+    node.output[list(node.output).index("full_masks")] = "full"
+    emptied.graph.initializer.append(onnx.numpy_helper.from_array(np.array(0, dtype=np.uint8), "none"))
+    emptied.graph.node.append(onnx.helper.make_node("Mul", ["full", "none"], ["full_masks"]))
+    made, out = plan(pixel_kind="float32", full_masks=True), tmp_path / "a.onnx"
+    for damaged in (emptied, other.onnx):
+        with aside(out) as written, contextlib.ExitStack() as refusal:
+            write_damaged(damaged, make_header(made, other.model.config, {}), written)
+            if damaged is emptied:
+                refusal.enter_context(pytest.raises(UserError, match="PyTorch: full masks differ by"))
+            parity = place_if_equal(written, out, other.model, made, drawn_pictures())
+    assert parity.totals[0].full_masks.largest <= 1e-3
+    assert names(tmp_path) == ["a.onnx", "a.onnx.parity.json"]  # what was said of the first is gone
+
+
 def write_damaged(model: onnx.ModelProto, header: str, path: Path) -> None:
     set_header(model, header)
     if path.suffix == ".xml":
@@ -149,9 +174,41 @@ def test_an_export_that_is_stopped_leaves_what_stood_there(weights: Path, tmp_pa
     assert out.read_text() == "old"
 
 
+@pytest.mark.slow
+def test_the_ending_may_be_in_capitals(fixed: Exported, tmp_path: Path) -> None:
+    made, out = plan("openvino", plane=PLANE), tmp_path / "UP.XML"
+    with aside(out) as written:
+        write(fixed, make_header(made, fixed.model.config, {}), written)
+        parity = place_if_equal(written, out, fixed.model, made, drawn_pictures().spread(1))
+    assert parity.passed
+    assert names(tmp_path) == ["UP.XML", "UP.XML.parity.json", "UP.bin"]
+    assert open_runtime(out).plane == PLANE
+
+
+FULL = Path("/dev/full")
+"""A file that says of every write that the disk is full."""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not FULL.exists(), reason="only Linux has it")
+@pytest.mark.parametrize("name", ["a.xml", "a.pt2"])
+def test_a_full_disk_is_told_in_words(fixed: Exported, tmp_path: Path, name: str) -> None:
+    with pytest.raises(UserError, match=f"{name}: cannot be written"):
+        write_in_vain(fixed, tmp_path / name)
+    assert names(tmp_path) == []
+
+
+def write_in_vain(made: Exported, out: Path) -> None:
+    with aside(out) as written:
+        for part in parts(written):
+            part.symlink_to(FULL)
+        write(made, "{}", written)
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
+        ({"licence": " "}, "the licence is empty"),
         ({"out": "a.bin"}, "must end in .onnx, .xml, .pt2"),
         ({"format": "openvino"}, "must end in .xml"),
         ({"precision": "bf16"}, "use --out NAME.xml"),

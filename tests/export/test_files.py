@@ -1,5 +1,6 @@
 """One file, any engine: each gives what the network gives in PyTorch."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,13 +11,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from centermask.export.graph import Answer
+from centermask.export.header import make_header
 from centermask.export.onnx_file import set_header
+from centermask.export.plan import Plan
+from centermask.images import Fitted
 from centermask.ops.mask_warp import paste
 from centermask.runtimes.exported import HEADER
+from centermask.runtimes.open import EXPORTED, open_exported
 from centermask.runtimes.openvino import import_openvino
 from centermask.size import Size
 from tests.export.conftest import PLANE
-from tests.export.files import Exported, ask, assert_same, in_torch, noise, objects
+from tests.export.files import Exported, ask, assert_same, in_torch, noise, objects, write
 
 ENGINES = ("onnx", "openvino", "torch-export")
 PLACES = 8
@@ -109,6 +114,25 @@ def test_full_masks_are_the_masks_pasted(other: Exported, engine: str) -> None:
             differing = plane[top : top + height, left : left + width] != pasted.pixels
             assert differing.sum() <= 2  # a pixel at exactly one half may round to either side
             assert plane.sum() == plane[top : top + height, left : left + width].sum()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", sorted(EXPORTED))
+def test_a_runtime_gives_the_full_masks_of_its_objects(other: Exported, kind: str, tmp_path: Path) -> None:
+    plan = Plan(format="onnx", precision="fp32", plane=None, pixel_kind="float32", full_masks=True)
+    path = write(other, make_header(plan, other.model.config, {}), tmp_path / f"a{kind}")
+    runtime = open_exported(path)
+    sizes = [(90, 120), (64, 50)]
+    fitted = Fitted(noise(sizes), np.array(sizes))
+    given, expected = runtime.with_full_masks(fitted, 0.0), runtime(fitted, 0.0)
+    assert [one.full_masks.shape for one in given] == [(len(one.scores), 90, 120) for one in expected]
+    assert all(one.full_masks.any() for one in given)
+    for (found, full_masks), alone in zip(given, expected, strict=True):
+        for field, other_field in zip(found, alone, strict=True):
+            np.testing.assert_array_equal(field, other_field)
+        for mask, box, plane in zip(found.masks, found.boxes.astype(float), full_masks, strict=True):
+            pixels, left, top = paste(mask, box, Size(90, 120))
+            assert (plane[top : top + pixels.shape[0], left : left + pixels.shape[1]] != pixels).sum() <= 2
 
 
 @pytest.mark.slow

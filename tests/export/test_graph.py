@@ -1,10 +1,13 @@
 """The graph itself, before any file is made of it."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from centermask.export.graph import Answer, ExportGraph
+from centermask.images import SoftInstances
 from centermask.ops.mask_warp import paste
 from centermask.size import Size
 from tests.export.files import assert_same, in_torch, lively_model, noise
@@ -26,6 +29,18 @@ def test_the_graph_gives_what_the_network_gives(sizes: list[tuple[int, int]]) ->
     threshold = float(np.median(np.concatenate([one.scores for one in expected])))
     for value in (0.0, threshold):
         assert_same(arrays(run(ExportGraph(model), noise(sizes), sizes, value)), expected, value, 8)
+
+
+@pytest.mark.parametrize("places", [1, 3])
+def test_fewer_places_than_the_network_keeps_are_filled_with_the_best_by_score(places: int) -> None:
+    model, sizes = lively_model(), [(160, 160), (64, 90)]
+    expected = in_torch(model, noise(sizes), sizes)
+    assert expected[0].scores.argmax() != expected[0].box_scores.argmax()
+    model.config = replace(model.config, max_detections=places)
+    found = arrays(run(ExportGraph(model), noise(sizes), sizes))
+    assert found["boxes"].shape == (2, places, 4)
+    best = [SoftInstances(*(values[:places] for values in one)) for one in expected]
+    assert_same(found, best, 0.0, places)
 
 
 def test_places_without_an_object_are_zero() -> None:

@@ -10,10 +10,13 @@ import pytest
 from rich.console import Console
 
 from centermask.config import ModelConfig
+from centermask.export.compare import Room
 from centermask.export.parity import LIMITS, Parity, measure_parity
 from centermask.export.pictures import Case
 from centermask.export.table import format_parity
 from centermask.images import Fitted, SoftInstances
+from centermask.ops.mask_warp import paste
+from centermask.runtimes.exported import Pasted
 from centermask.size import Size
 
 
@@ -32,6 +35,9 @@ class Dots:
     plane: Size | None = None
     device: str = "cpu"
     config: ModelConfig = field(default_factory=ModelConfig)
+    precision: str = "fp32"
+    wrong_side: int = 0
+    """Of the first object's full mask: so many of its pixels, from the left upper corner on."""
 
     def __call__(self, fitted: Fitted, score_threshold: float) -> list[SoftInstances]:
         left = np.arange(self.count, dtype=np.float32) * 200
@@ -49,6 +55,18 @@ class Dots:
             kept &= found.scores >= score_threshold
         return [SoftInstances(*(values[kept] for values in found)) for _ in fitted.sizes]
 
+    def with_full_masks(self, fitted: Fitted, score_threshold: float) -> list[Pasted]:
+        size = Size(*fitted.pixels.shape[2:])
+        return [Pasted(found, self._pasted(found, size)) for found in self(fitted, score_threshold)]
+
+    def _pasted(self, found: SoftInstances, size: Size) -> np.ndarray:
+        planes = np.zeros((len(found.scores), *size), dtype=np.uint8)
+        for plane, mask, box in zip(planes, found.masks, found.boxes.astype(float), strict=True):
+            pixels, left, top = paste(mask, box, size)
+            plane[top : top + pixels.shape[0], left : left + pixels.shape[1]] = pixels
+        planes[:1].reshape(-1)[: self.wrong_side] ^= 1
+        return planes
+
     def keep_detections(self, count: int) -> None:
         self.count = min(self.count, count)
 
@@ -64,10 +82,11 @@ def measure(
     reference: Dots | None = None,
     cases: Sequence[Case] | None = None,
     threshold: float = 0.5,
+    full_masks: bool = False,
 ) -> Parity:
     return measure_parity(
         runtime, reference or Dots(count=runtime.count), cases or [case(), case(2)], file="a.onnx", format="onnx",
-        precision=precision, source="drawn", threshold=threshold, places=200,
+        precision=precision, source="drawn", threshold=threshold, room=Room(200, 200), full_masks=full_masks,
     )  # fmt: skip
 
 
@@ -89,6 +108,44 @@ def test_what_is_beyond_the_limit_fails_and_is_named(precision: str, what: str) 
     assert faults
     assert all(fault.startswith(what) for fault in faults)
     assert measure(Dots(**{what: 0.9 * limit}), precision).passed
+
+
+SEEN = 0.3
+"""Added to 0.5: a probability that makes a mask in which every pixel is on a clear side."""
+
+
+@pytest.mark.parametrize("precision", LIMITS)
+def test_full_masks_that_are_the_masks_pasted_pass(precision: str) -> None:
+    parity = measure(Dots(masks=SEEN), precision, Dots(masks=SEEN), full_masks=True)
+    assert parity.passed
+    assert parity.full_masks
+    assert parity.totals[0].full_masks.largest == 0
+    assert "full masks" in printed(parity)
+
+
+def test_a_pixel_on_the_wrong_side_fails_however_right_all_else_is() -> None:
+    wrong = Dots(masks=SEEN, wrong_side=200)
+    parity = measure(wrong, reference=Dots(masks=SEEN), full_masks=True)
+    assert parity.faults == ("full masks differ by 0.3 where 0.001 are allowed",) * 2
+    assert parity.to_json()["totals"][0]["full_masks"]["largest"] == pytest.approx(SEEN)
+    unasked = measure(wrong, reference=Dots(masks=SEEN))
+    assert unasked.passed
+    assert "full masks" not in printed(unasked)
+
+
+@pytest.mark.parametrize("precision", ["fp16", "bf16", "int8"])
+def test_with_fewer_bits_full_masks_fail_if_most_are_wrong(precision: str) -> None:
+    lone = [case()] * 12
+    lone = [one._replace(name=str(i)) for i, one in enumerate(lone)]
+    for wrong, passes in ((0, True), (700, False)):
+        dots = Dots(count=1, masks=0.4, wrong_side=wrong)
+        assert measure(dots, precision, Dots(count=1, masks=0.4), lone, full_masks=True).passed is passes
+
+
+def test_the_limits_of_full_masks_are_told() -> None:
+    text = printed(measure(Dots(masks=SEEN), reference=Dots(masks=SEEN), full_masks=True))
+    assert "full masks 0.001" in " ".join(text.split())
+    assert max(map(len, text.splitlines())) <= 80
 
 
 def test_in_float32_one_object_in_fifty_may_stand_alone_if_there_are_enough() -> None:
@@ -119,6 +176,7 @@ def test_where_nothing_is_found_it_is_said_that_nothing_was_tested() -> None:
     assert parity.warning.startswith("parity of objects was not tested: the network finds nothing")
     assert parity.to_json()["tested"] is False
     assert "not tested" in printed(parity)
+    assert "not judged: there was no object to compare" in printed(parity)
 
 
 def test_of_a_few_objects_nothing_is_said_with_fewer_bits() -> None:
@@ -127,10 +185,23 @@ def test_of_a_few_objects_nothing_is_said_with_fewer_bits() -> None:
     assert "finds only 9 objects" in parity.warning
 
 
+def test_where_too_few_objects_differ_it_is_not_said_that_they_are_the_same() -> None:
+    parity = measure(Dots(count=3, boxes=0.2, lost=1), "int8", Dots(count=3))
+    assert (parity.passed, parity.tested, parity.totals[1].missing) == (True, False, 3)
+    text = " ".join(printed(parity).split())
+    assert "the file is kept, but not judged: there were only 9 objects with scores from 0.05" in text
+    assert "no difference" not in text
+
+
 def test_where_the_own_threshold_leaves_too_few_a_low_one_decides() -> None:
     parity = measure(Dots(count=6, lost=5), "int8")  # 9 objects above 0.5, 18 in all
-    assert parity.objects == 18
+    assert (parity.objects, parity.threshold) == (18, 0.05)
     assert parity.faults == ("15 of 18 objects stand alone",)
+
+
+def test_the_verdict_says_which_objects_it_rests_on() -> None:
+    assert "on 45 objects with scores from 0.5" in printed(measure(Dots(), "int8"))  # not the 90 of the lower table
+    assert "on 90 objects with scores from 0" in printed(measure(Dots()))
 
 
 def test_an_object_that_only_the_file_finds_is_seen() -> None:

@@ -61,7 +61,8 @@ def test_the_file_gets_narrow_planes_and_pytorch_the_same_padded() -> None:
 def test_for_fixed_shapes_pytorch_gets_the_plane_and_pictures_fit_into_it() -> None:
     plane = Size(64, 128)
     cases = list(make_cases(plain(3), CONFIG, plane))
-    assert len(cases) == 3
+    assert len(cases) == 4
+    assert cases[-1].given.sizes.tolist() == [list(TINY)]
     for case in cases:
         assert case.padded.pixels.shape == (1, 3, *plane)
         assert (case.given.sizes[0] <= plane).all()

@@ -17,14 +17,14 @@ def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-@pytest.mark.parametrize("name", ["a.onnx", "a.xml"])
+@pytest.mark.parametrize("name", ["a.onnx", "a.xml", "A.XML"])
 def test_a_file_takes_its_place_and_nothing_else_remains(tmp_path: Path, name: str) -> None:
     out = tmp_path / "new" / name
     for text in ("one", "two"):
         with aside(out) as written:
             write(written, text)
             put_in_place(written, out)
-        assert [part.read_text() for part in parts(out)] == [f"{text} {part.suffix}" for part in parts(out)]
+        assert [part.read_text() for part in parts(out)] == [f"{text} {part.suffix.lower()}" for part in parts(out)]
         assert names(out.parent) == sorted(part.name for part in parts(out))
 
 
@@ -44,6 +44,11 @@ def write_and_stop(out: Path, error: type[BaseException]) -> None:
     with aside(out) as written:
         write(written, "new")
         raise error
+
+
+def test_aside_the_ending_is_in_small_letters(tmp_path: Path) -> None:
+    with aside(tmp_path / "Net.v2.XML") as written:
+        assert written.name == "Net.v2.xml"
 
 
 def test_a_pair_of_old_and_new_is_never_found(tmp_path: Path) -> None:

@@ -25,7 +25,8 @@ def test_the_ending_names_the_format(name: str, format: Format) -> None:
 @pytest.mark.parametrize(
     ("name", "format", "said"),
     [("a.bin", None, "must end in .onnx, .xml, .pt2"), ("a", None, "must end in"), ("a.onnx", "openvino", ".xml"),
-     ("a.pt", "torch-export", ".pt2")],
+     ("a.pt", "torch-export", "the name of a torch-export file must end in .pt2"),
+     ("a.xml", "onnx", "the name of an onnx file must end in .onnx")],
 )  # fmt: skip
 def test_another_ending_is_refused_with_the_right_one(name: str, format: Format | None, said: str) -> None:
     with pytest.raises(UserError, match=said):

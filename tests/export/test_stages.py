@@ -7,18 +7,14 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-import onnx
 import pytest
-import torch
 from PIL import Image
 
 from centermask.bench import bench
 from centermask.export.header import make_header
-from centermask.export.onnx_file import set_header
-from centermask.export.openvino_file import save_openvino
 from centermask.export.plan import Plan
-from centermask.runtimes.torch_export import HEADER_FILE
-from tests.export.files import Exported
+from centermask.runtimes.open import EXPORTED
+from tests.export.files import Exported, write
 
 ROOT = Path(__file__).parents[2]
 PLAN = Plan(format="onnx", precision="fp32", plane=None, pixel_kind="uint8", full_masks=False)
@@ -38,11 +34,8 @@ def folder(small: Exported, tmp_path_factory: pytest.TempPathFactory) -> Path:
     model.config = replace(small.model.config, score_threshold=0.0)
     header = make_header(PLAN, model.config, {})
     model.save(folder / "small.safetensors")
-    torch.export.save(small.program, folder / "small.pt2", extra_files={HEADER_FILE: header})
-    save_openvino(small.onnx, header, folder / "small.xml")
-    copied = onnx.ModelProto.FromString(small.onnx.SerializeToString())
-    set_header(copied, header)
-    onnx.save(copied, folder / "small.onnx")
+    for kind in EXPORTED:
+        write(small, header, folder / f"small{kind}")
     return folder
 
 

@@ -10,8 +10,8 @@ from PIL import Image
 
 from centermask.model.detection.locations import make_locations
 from centermask.ops.mask_warp import Bitmap
-from centermask.report import save_training_picture
-from centermask.report.shown import LEVELS, assigned, levels_of, load_training_picture
+from centermask.report.learned import LEVELS, assigned, levels_of, save_training_picture
+from centermask.report.shown import load_training_picture
 from centermask.structures import GroundTruth, ImageBatch, Locations
 from tests.pictures import outlined, rectangle
 

@@ -1,6 +1,7 @@
 """Exported files of every kind, through one door: the same network by hand gives the same answers everywhere."""
 
 import warnings
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +12,8 @@ from hypothesis import strategies as st
 from centermask.errors import UserError
 from centermask.images import Fitted, SoftInstances, fit
 from centermask.predict import Predictor
-from centermask.runtimes.exported import read_header
-from centermask.runtimes.open import open_runtime
+from centermask.runtimes.exported import ExportedRuntime, read_header
+from centermask.runtimes.open import open_exported, open_runtime
 from centermask.runtimes.openvino import OpenVinoRuntime
 from centermask.runtimes.runtime import Runtime
 from centermask.size import Size
@@ -151,7 +152,48 @@ def test_a_runtime_has_its_device_already(folder: Path) -> None:
         Predictor(open_runtime(folder / "any.onnx"), device="cpu")
 
 
+@every_kind
+def test_full_masks_are_given_only_by_a_file_that_was_exported_with_them(kind: str, folder: Path) -> None:
+    runtime = open_exported(folder / f"any{kind}")
+    assert isinstance(runtime, ExportedRuntime)
+    assert runtime.precision == "fp32"
+    with pytest.raises(UserError, match=f"any{kind}: gives no full masks; export it again with --full-masks"):
+        runtime.with_full_masks(fit([red(32, 64, 0)], [Size(32, 64)]), 0.0)
+
+
 # --- what cannot be opened ---
+
+
+@every_kind
+def test_an_ending_in_capitals_opens_without_a_word(
+    kind: str, folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for source in folder.glob("any.*"):
+        name = source.name.upper() if source.suffix == kind else f"ANY{source.suffix}"
+        (tmp_path / name).write_bytes(source.read_bytes())
+    assert open_runtime(tmp_path / f"ANY{kind.upper()}").config == CONFIG
+    assert not caplog.records
+
+
+@pytest.mark.parametrize("kept", [0.1, 0.99])
+def test_a_file_that_was_cut_off_is_refused_without_torchs_log(
+    kept: float, folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    content = (folder / "any.pt2").read_bytes()
+    (tmp_path / "a.pt2").write_bytes(content[: int(kept * len(content))])
+    with pytest.raises(UserError, match=r"a\.pt2: cannot be opened by torch.export"):
+        open_runtime(tmp_path / "a.pt2")
+    assert not caplog.records
+
+
+def test_another_archive_is_refused_with_the_reason_that_torch_only_logs(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with zipfile.ZipFile(tmp_path / "a.pt2", "w") as archive:
+        archive.writestr("a/readme.txt", "nothing")
+    with pytest.raises(UserError, match=r"cannot be opened by torch.export \(Expected hasRecord\(.version.\)"):
+        open_runtime(tmp_path / "a.pt2")
+    assert not caplog.records
 
 
 @every_kind

@@ -18,6 +18,7 @@ from centermask.runtimes.precision import has_bf16
 from centermask.runtimes.runtime import Runtime, memory_in_words
 from centermask.runtimes.torch import TorchRuntime
 from centermask.structures import ImageBatch
+from tests.export.files import lively_model
 from tests.model.small import small_model
 from tests.test_predict import Quadrants
 
@@ -64,6 +65,21 @@ def test_a_network_that_was_given_keeps_its_weights_as_they_are() -> None:
     } == before
     assert runtime.network is network
     assert not network.training
+
+
+def test_fewer_objects_are_the_best_by_score_and_not_by_box_score() -> None:
+    network = lively_model()
+    picture = np.random.default_rng(0).integers(0, 256, (70, 90, 3), dtype=np.uint8)
+    every = Predictor(network, score_threshold=0.0)(picture)
+    assert every.scores.argmax() != every.box_scores.argmax()  # else this would prove nothing
+    for count in (1, 3, 2):  # and a smaller number does not stick
+        few = Predictor(network, score_threshold=0.0, max_detections=count)(picture)
+        np.testing.assert_array_equal(few.scores, np.sort(every.scores)[::-1][:count])
+
+
+def test_more_objects_than_the_network_was_made_for_can_be_had() -> None:
+    network = small_model()
+    assert len(Predictor(network, score_threshold=0.0, max_detections=20)(np.zeros((96, 128, 3), np.uint8))) > 8
 
 
 @pytest.fixture(scope="module")

@@ -80,6 +80,60 @@ def test_the_command_line_works_where_torch_cannot_be_imported(kind: str, photo:
     assert (tmp_path / "out" / "photo.png").is_file()
 
 
+@pytest.fixture(scope="module")
+def annotated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A picture whose right lower quarter is an object, which the network by hand finds."""
+    folder = tmp_path_factory.mktemp("annotated")
+    for name in ("val", "annotations"):
+        (folder / name).mkdir()
+    Image.fromarray(np.full((50, 100, 3), 51, dtype=np.uint8)).save(folder / "val" / "a.png")
+    quarter = {"id": 1, "image_id": 1, "category_id": 9, "bbox": [50, 25, 50, 25], "area": 1250, "iscrowd": 0,
+               "segmentation": [[50, 25, 100, 25, 100, 50, 50, 50]]}  # fmt: skip
+    truth = {
+        "images": [{"id": 1, "file_name": "a.png", "height": 50, "width": 100}],
+        "categories": [{"id": 9, "name": "bright"}],
+        "annotations": [quarter],
+    }
+    (folder / "annotations" / "instances_val.json").write_text(json.dumps(truth))
+    return folder
+
+
+@pytest.mark.parametrize("kind", [".onnx", ".xml"])
+def test_a_file_is_evaluated_where_torch_cannot_be_imported(kind: str, annotated: Path, tmp_path: Path) -> None:
+    done = python(COMMAND, OURS, "evaluate", write(tmp_path / f"a{kind}"), annotated,
+                  "--json", tmp_path / "a.json", "--html", tmp_path / "a.html")  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "1 images, 1 instances" in done.stdout
+    assert json.loads((tmp_path / "a.json").read_text())["box"]["ap"] == pytest.approx(1)
+    assert (tmp_path / "a.html").is_file()
+
+
+def test_two_files_are_compared_where_torch_cannot_be_imported(annotated: Path, tmp_path: Path) -> None:
+    a, b = (write(tmp_path / f"a{kind}") for kind in (".onnx", ".xml"))
+    done = python(COMMAND, OURS, "compare", a, b, "--data", annotated, "--resamples", "2",
+                  "--html", tmp_path / "a.html")  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "mask AP" in done.stdout
+    assert (tmp_path / "a.html").is_file()
+
+
+def test_an_evaluation_is_printed_though_it_cannot_be_written(annotated: Path, tmp_path: Path) -> None:
+    model = write(tmp_path / "a.onnx")
+    done = python(COMMAND, OURS, "evaluate", model, annotated, "--json", model / "a.json")
+    assert done.returncode == 2
+    assert "1 images, 1 instances" in done.stdout
+    assert "a.json: cannot be written" in done.stderr
+
+
+def test_the_doctor_says_that_torch_cannot_be_imported() -> None:
+    done = python(COMMAND, OURS, "doctor")
+    assert done.returncode == 0, done.stderr
+    (line,) = [line for line in done.stdout.splitlines() if line.startswith("| import torch |")]
+    assert "torch is not there" in line
+    assert "exported .onnx and .xml files can" in line
+    assert all(line.count("|") == 3 for line in done.stdout.splitlines())
+
+
 @pytest.mark.parametrize(("kind", "engine"), [(".onnx", "onnxruntime"), (".xml", "openvino")])
 def test_a_missing_engine_is_named_with_its_mend(kind: str, engine: str, photo: Path, tmp_path: Path) -> None:
     done = python(COMMAND, engine, "predict", photo, "--weights", write(tmp_path / f"a{kind}"))

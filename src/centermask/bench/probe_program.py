@@ -14,7 +14,7 @@ from centermask.bench.probe_torch import now
 from centermask.bench.stages import STAGES, Node, Shares, Stage, stages_of, to_shares
 from centermask.images import Fitted
 from centermask.runtimes.exported import Exported, Inputs, Outputs, read_header
-from centermask.runtimes.torch_export import HEADER_FILE
+from centermask.runtimes.torch_export import load_program
 
 Taken = defaultdict[Stage, float]
 
@@ -23,10 +23,10 @@ class ProgramProbe:
     """Takes the program's steps one by one, with a clock between them; a ``Probe``, on the processor."""
 
     def __init__(self, path: Path) -> None:
-        extra = {HEADER_FILE: ""}
-        program: Any = torch.export.load(path, extra_files=extra).module(check_guards=False)
-        self._steps = _Clocked(program)
-        self._exported = Exported(read_header(extra[HEADER_FILE], path), path, "cpu")
+        program, text = load_program(path)
+        module: Any = program.module(check_guards=False)
+        self._steps = _Clocked(module)
+        self._exported = Exported(read_header(text, path), path, "cpu")
         self._runs: list[Taken] = []
 
     def run(self, fitted: Fitted, score_threshold: float) -> None:

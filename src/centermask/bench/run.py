@@ -15,6 +15,7 @@ from centermask.bench.probe import open_probe
 from centermask.bench.variant import Variant
 from centermask.bundled import resolve_weights
 from centermask.errors import UserError
+from centermask.runtimes.exported import ExportedRuntime
 from centermask.runtimes.runtime import Precision, Runtime
 
 OnProgress = Callable[[int, int], None]
@@ -30,6 +31,10 @@ class Row:
     timing: Timing
     memory: Memory | None
     """None: not measured."""
+    precision: str
+    """In what weights compute, or in what a file was exported."""
+    trouble: str = ""
+    """Why memory could not be measured, if that failed."""
 
     def to_json(self, batch: int) -> dict[str, Any]:
         """Plain values; times in milliseconds of a batch."""
@@ -41,7 +46,7 @@ class Row:
             "bytes": self.variant.bytes,
             "engine": self.variant.engine,
             "device": self.device,
-            "precision": self.variant.precision,
+            "precision": self.precision,
             "compile": self.variant.compile,
             "median_ms": 1000 * self.timing.median,
             "p95_ms": 1000 * self.timing.p95,
@@ -53,6 +58,7 @@ class Row:
             "restore_ms": 1000 * middle.restore,
             "all_ms": [1000 * one.seconds for one in self.timing.passes],
             "memory_mib": self.memory._asdict() if self.memory else None,
+            "memory_trouble": self.trouble,
         }
 
 
@@ -114,7 +120,7 @@ def bench(
         compile: Compile the dense part of weights with torch.compile.
         device: Where to compute; None: see ``Variant``.
         batch: Pictures in one run of the network.
-        memory: Measure it too, in a process for each file.
+        memory: Measure it too, in a process for each file. Where that fails, the row says why.
         on_progress: Called with steps done and steps in all.
 
     Raises:
@@ -131,11 +137,13 @@ def bench(
     }
     steps = _Steps(len(cases) * (1 + rounds + memory), on_progress)
     timings = run_rounds(cases, rounds, steps.next)
-    taken = _memories(variants, batches, steps.next, short_side=short_side) if memory else {}
-    rows = [
-        Row(name=name, variant=variant, device=runtimes[name].device, timing=timings[name], memory=taken.get(name))
-        for name, variant in variants.items()
-    ]
+    rows = []
+    for name, variant in variants.items():
+        taken, trouble = _memory(variant, batches, short_side=short_side) if memory else (None, "")
+        rows.append(Row(name=name, variant=variant, device=runtimes[name].device, timing=timings[name], memory=taken,
+                        precision=_precision(variant, runtimes[name]), trouble=trouble))  # fmt: skip
+        if memory:
+            steps.next()
     return Bench(rows=tuple(rows), pictures=len(pictures), drawn=images is None, batch=batch, rounds=rounds,
                  threads=threads)  # fmt: skip
 
@@ -189,14 +197,16 @@ def _pictures(images: Path | str | None, first: Runtime, short_side: int | None,
     return drawn_pictures(first.config, short_side, count)
 
 
-def _memories(
-    variants: Mapping[str, Variant], batches: Sequence[Batch], on_step: Callable[[], None], **options: Any
-) -> dict[str, Memory]:
-    taken: dict[str, Memory] = {}
-    for name, variant in variants.items():
-        taken[name] = measure_memory(variant, batches, **options)
-        on_step()
-    return taken
+def _precision(variant: Variant, runtime: Runtime) -> str:
+    return runtime.precision if isinstance(runtime, ExportedRuntime) else variant.precision or "fp32"
+
+
+def _memory(variant: Variant, batches: Sequence[Batch], **options: Any) -> tuple[Memory | None, str]:
+    """What was measured, or why that failed: the times that were taken before are kept all the same."""
+    try:
+        return measure_memory(variant, batches, **options), ""
+    except UserError as error:
+        return None, str(error)
 
 
 class _Steps:

@@ -59,6 +59,7 @@ def _notes(bench: Bench) -> list[str]:
     notes = ["From decoded pictures to run-length coded masks; × first: time in proportion to the first file's."]
     if any(row.memory for row in bench.rows):
         notes.append("Peak: of a whole process that does only this, Python and libraries included.")
+    notes += [row.trouble for row in bench.rows if row.trouble]
     if not any(row.timing.middle.objects for row in bench.rows):
         notes.append("Nothing was found: masks cost nothing here. Give pictures of your own with --images.")
     return notes

@@ -13,6 +13,16 @@ LEAST_IOU = 0.5
 """In less exact numbers, boxes that overlap less are of different objects."""
 EDGE = 1e-4
 """Of a score: objects so near to a threshold may fall on either side of it."""
+NONE = np.zeros(0, dtype=np.float32)
+
+
+class Room(NamedTuple):
+    """How many objects of a picture there is room for."""
+
+    candidates: int
+    """In the network, which keeps the best by box score."""
+    places: int
+    """In the file, which gives the best of these by score."""
 
 
 class Differences(NamedTuple):
@@ -34,6 +44,11 @@ class Compared(NamedTuple):
     extra: int
     """Objects that only the file finds."""
     differences: Differences
+    full_masks: Float[np.ndarray, " found"]
+    """Of each object of the file: how far from one half its probability is where its full mask says the other side.
+
+    Empty if the file gives no such masks.
+    """
 
     @property
     def objects(self) -> int:
@@ -48,54 +63,88 @@ class Compared(NamedTuple):
 
 def join(parts: list[Compared]) -> Compared:
     """Several pictures as one."""
-    none = Differences(*[np.zeros(0, dtype=np.float32)] * 3)
+    none = Differences(NONE, NONE, NONE)
     fields = zip(none, *(part.differences for part in parts), strict=True)
     differences = Differences(*(np.concatenate(field) for field in fields))
-    return Compared(sum(part.missing for part in parts), sum(part.extra for part in parts), differences)
+    return Compared(
+        sum(part.missing for part in parts),
+        sum(part.extra for part in parts),
+        differences,
+        np.concatenate([NONE, *(part.full_masks for part in parts)]),
+    )
 
 
-def compare_exactly(expected: SoftInstances, found: SoftInstances, threshold: float, places: int) -> Compared:
+def compare_exactly(
+    expected: SoftInstances,
+    found: SoftInstances,
+    threshold: float,
+    room: Room,
+    full_masks: Float[np.ndarray, " found"] = NONE,
+) -> Compared:
     """Set side by side what should be the same but for rounding.
 
-    An object may stand alone where rounding decides: with a score at the threshold, or with the lowest box score of a
-    picture that has no place left. Such are not counted.
+    An object may stand alone where rounding decides: with a score at the threshold, with the lowest box score of a
+    picture whose candidates are all taken, or with the lowest score of one whose places are. Such are not counted.
 
     Args:
-        expected: Of PyTorch, at threshold 0.
+        expected: Of PyTorch, at threshold 0, all candidates.
         found: Of the file, at ``threshold``.
         threshold: Objects of PyTorch with a lower score are left out.
-        places: How many objects a picture may have.
+        room: In the network and in the file.
+        full_masks: See ``Compared``.
     """
-    last = float(expected.box_scores.min()) if len(expected.box_scores) >= places else -1.0
+    last = float(expected.box_scores.min()) if len(expected.box_scores) >= room.candidates else -1.0
     expected = _take(expected, expected.scores >= threshold)
     distance = _distances(expected, found)
     rows, columns = _pair(distance, _same_label(expected, found) & (distance <= NEAR))
     missing, extra = (
-        (_alone(one, taken) & ~_at(one.scores, threshold) & ~_at(one.box_scores, last)).sum()
+        _alone(one, taken) & ~_at(one.scores, threshold) & ~_at(one.box_scores, last)
         for one, taken in ((expected, rows), (found, columns))
     )
-    return Compared(int(missing), int(extra), _differences(_take(expected, rows), _take(found, columns)))
+    missing &= ~_without_place(expected, found, room, EDGE)
+    differences = _differences(_take(expected, rows), _take(found, columns))
+    return Compared(int(missing.sum()), int(extra.sum()), differences, full_masks)
 
 
-def compare_loosely(expected: SoftInstances, found: SoftInstances, threshold: float) -> Compared:
+def compare_loosely(
+    expected: SoftInstances,
+    found: SoftInstances,
+    threshold: float,
+    room: Room,
+    slack: float,
+    full_masks: Float[np.ndarray, " found"] = NONE,
+) -> Compared:
     """Set side by side what is computed with fewer bits: boxes of one object overlap, by half at least.
 
     Only objects count that one of the two, at least, gives a score that reaches ``threshold``.
 
     Args:
-        expected: Of PyTorch, at threshold 0.
+        expected: Of PyTorch, at threshold 0, all candidates.
         found: Of the file, at threshold 0.
         threshold: Of a score.
+        room: In the network and in the file.
+        slack: How much better by score an object may be than those that took its place.
+        full_masks: See ``Compared``; of all that was found.
     """
     iou = _ious(expected, found)
     rows, columns = _pair(-iou, _same_label(expected, found) & (iou >= LEAST_IOU))
     counts = np.maximum(expected.scores[rows], found.scores[columns]) >= threshold
     missing, extra = (
-        (_alone(one, taken) & (one.scores >= threshold)).sum() for one, taken in ((expected, rows), (found, columns))
+        _alone(one, taken) & (one.scores >= threshold) for one, taken in ((expected, rows), (found, columns))
     )
-    return Compared(
-        int(missing), int(extra), _differences(_take(expected, rows[counts]), _take(found, columns[counts]))
-    )
+    missing &= ~_without_place(expected, found, room, slack)
+    differences = _differences(_take(expected, rows[counts]), _take(found, columns[counts]))
+    seen = full_masks[found.scores >= threshold] if len(full_masks) else full_masks
+    return Compared(int(missing.sum()), int(extra.sum()), differences, seen)
+
+
+def _without_place(
+    expected: SoftInstances, found: SoftInstances, room: Room, slack: float
+) -> Bool[np.ndarray, " instances"]:
+    """Which objects of PyTorch the file need not give, because others that are no worse have all of its places."""
+    if room.places >= room.candidates or len(found.scores) < room.places:
+        return np.zeros(len(expected.scores), dtype=bool)
+    return expected.scores <= found.scores.min() + slack
 
 
 def _alone(found: SoftInstances, taken: Int64[np.ndarray, " pairs"]) -> Bool[np.ndarray, " instances"]:

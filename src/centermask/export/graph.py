@@ -35,6 +35,9 @@ class Answer(NamedTuple):
 class ExportGraph(nn.Module):
     """A network with a fixed number of places for what it finds.
 
+    A picture has ``max_detections`` places, as the configuration says. The network itself may keep more by box score
+    (``keep_detections``): of those the best by score are given.
+
     Args:
         model: In evaluation mode.
         full_masks: Paste the masks into planes of the input's size, too.
@@ -43,7 +46,7 @@ class ExportGraph(nn.Module):
     def __init__(self, model: CenterMask, full_masks: bool = False) -> None:
         super().__init__()
         self.model = model
-        self.places = model.decoding.max_detections
+        self.places = model.config.max_detections
         self.full_masks = full_masks
 
     def forward(
@@ -56,7 +59,7 @@ class ExportGraph(nn.Module):
         height, width = pixels.shape[2:]
         padding = (0, _up(width) - width, 0, _up(height) - height)
         found, images = self.model.find(ImageBatch(functional.pad(pixels, padding), sizes), score_threshold)
-        order, counts = _best_first(found.scores, images, pixels.shape[0], score_threshold)
+        order, counts = _best_first(found.scores, images, pixels.shape[0], self.places, score_threshold)
         found, images = RoIInstances(*(field[order] for field in found)), images[order]
         starts = counts.cumsum(dim=0) - counts
         places = images * self.places + torch.arange(images.shape[0], device=images.device) - starts[images]
@@ -77,25 +80,31 @@ def _best_first(
     scores: Float[Tensor, " instances"],
     images: Int64[Tensor, " instances"],
     count: int,
+    places: int,
     score_threshold: Float[Tensor, ""],
 ) -> tuple[Int64[Tensor, " kept"], Int64[Tensor, " images"]]:
-    """Where those above the threshold stand, image by image and best first, and how many each of the images has."""
+    """Where the best above the threshold stand, image by image and best first, and how many each of the images has."""
     best = scores.argsort(descending=True, stable=True)
     best = best[scores[best] >= score_threshold]
-    order = best[first_of_each(images[best], count, scores.shape[0])]
+    order = best[first_of_each(images[best], count, places)]
     counts = (images[order][:, None] == torch.arange(count, device=images.device)).sum(dim=0)
     return order, counts
 
 
 def _paste(found: RoIInstances, height: int, width: int) -> UInt8[Tensor, "instances height width"]:
+    return (paste_softly(found.boxes, found.masks, height, width) >= 0.5).to(torch.uint8)
+
+
+def paste_softly(
+    boxes: Float[Tensor, "instances 4"], masks: Float[Tensor, "instances side side"], height: int, width: int
+) -> Float[Tensor, "instances height width"]:
     """Masks in planes of the input's size, by two matrix products: bilinear between cell centres, as in ``paste``.
 
     Not ``grid_sample``, which runtimes have fused into wrong masks.
     """
-    columns = _interpolation(found.boxes[:, 0], found.boxes[:, 2], width, found.masks.shape[2])
-    rows = _interpolation(found.boxes[:, 1], found.boxes[:, 3], height, found.masks.shape[1])
-    soft = rows @ found.masks @ columns.transpose(1, 2)
-    return (soft >= 0.5).to(torch.uint8)
+    columns = _interpolation(boxes[:, 0], boxes[:, 2], width, masks.shape[2])
+    rows = _interpolation(boxes[:, 1], boxes[:, 3], height, masks.shape[1])
+    return rows @ masks @ columns.transpose(1, 2)
 
 
 def _interpolation(

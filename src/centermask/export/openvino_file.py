@@ -18,8 +18,14 @@ def save_openvino(model: onnx.ModelProto, header: str, path: Path, *, half: bool
         header: Our JSON.
         path: Where to.
         half: Store the weights in 16 bits.
+
+    Raises:
+        OSError: the files cannot be written: the disk is full, for one.
     """
     openvino = import_openvino()
     network = openvino.Core().read_model(model.SerializeToString())
     network.set_rt_info(header, [HEADER])
-    openvino.save_model(network, path, compress_to_fp16=half)
+    try:
+        openvino.save_model(network, path, compress_to_fp16=half)
+    except RuntimeError as error:  # of OpenVINO's kind, whatever it was
+        raise OSError(f"OpenVINO says {' '.join(str(error).split())}; the disk may be full") from error

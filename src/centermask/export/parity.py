@@ -1,15 +1,19 @@
 """Whether a file gives what the network gives in PyTorch: differences, limits, and the verdict."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib import metadata
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
+import torch
 from jaxtyping import Float
 
-from centermask.export.compare import Compared, compare_exactly, compare_loosely, join
+from centermask.export.compare import NONE, Compared, Room, compare_exactly, compare_loosely, join
+from centermask.export.graph import paste_softly
 from centermask.export.pictures import Case
+from centermask.images import Fitted, SoftInstances
+from centermask.runtimes.exported import ExportedRuntime, Pasted
 from centermask.runtimes.runtime import Runtime
 
 LOW = 0.05
@@ -29,6 +33,8 @@ class Limits:
     scores: float
     masks: float
     """Probability."""
+    full_masks: float
+    """Probability: how far from one half it may be where a full mask says the other side."""
     unpaired: float
     """Which share of the objects may be found by one of the two only."""
     least: int
@@ -37,12 +43,13 @@ class Limits:
 
 LIMITS: dict[str, Limits] = {
     # One in 50: where two boxes overlap exactly as far as suppression allows, rounding decides which are kept.
-    "fp32": Limits(of="largest", boxes=0.01, scores=1e-4, masks=1e-3, unpaired=0.02, least=20),
+    "fp32": Limits(of="largest", boxes=0.01, scores=1e-4, masks=1e-3, full_masks=1e-3, unpaired=0.02, least=20),
     # Fewer bits change single objects at random: only the bulk tells a broken file from a rounded one. A wrong operator
     # or an overflow moves nearly all objects; what rounding costs in accuracy is measured by `centermask evaluate`.
-    "fp16": Limits(of="median", boxes=0.5, scores=0.01, masks=0.05, unpaired=0.1, least=10),
-    "bf16": Limits(of="median", boxes=4.0, scores=0.04, masks=0.3, unpaired=0.2, least=10),
-    "int8": Limits(of="median", boxes=6.0, scores=0.1, masks=0.4, unpaired=0.2, least=10),
+    # Full masks are made of the file's own masks, in float32 whatever the file computes in, except in OpenVINO's bf16.
+    "fp16": Limits(of="median", boxes=0.5, scores=0.01, masks=0.05, full_masks=1e-3, unpaired=0.1, least=10),
+    "bf16": Limits(of="median", boxes=4.0, scores=0.04, masks=0.3, full_masks=0.3, unpaired=0.2, least=10),
+    "int8": Limits(of="median", boxes=6.0, scores=0.1, masks=0.4, full_masks=1e-3, unpaired=0.2, least=10),
 }
 
 
@@ -71,6 +78,8 @@ class Row:
     scores: Spread
     masks: Spread
     """Probability."""
+    full_masks: Spread
+    """The same; see ``Compared``."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,8 +95,12 @@ class Parity:
     rows: tuple[Row, ...]
     totals: tuple[Row, ...]
     """All pictures together, for each threshold."""
+    full_masks: bool
+    """Whether the file gives such, which are compared, too."""
     objects: int
     """How many objects the verdict rests on; 0: that of objects was not tested."""
+    threshold: float
+    """The score from which on these are counted."""
     tested: bool
     """Whether these were enough to tell anything."""
     faults: tuple[str, ...]
@@ -112,8 +125,16 @@ class Parity:
         return asdict(self) | {"passed": self.passed, "warning": self.warning}
 
 
+class Answered(NamedTuple):
+    """What a file finds in a picture."""
+
+    found: SoftInstances
+    full_masks: Float[np.ndarray, " found"]
+    """See ``Compared``."""
+
+
 def measure_parity(
-    runtime: Runtime,
+    runtime: ExportedRuntime,
     reference: Runtime,
     cases: Iterable[Case],
     *,
@@ -122,7 +143,8 @@ def measure_parity(
     precision: str,
     source: str,
     threshold: float,
-    places: int,
+    room: Room,
+    full_masks: bool,
 ) -> Parity:
     """Run a file and the network in PyTorch on the same pictures, and judge.
 
@@ -135,18 +157,21 @@ def measure_parity(
         precision: Of the file; it decides the limits.
         source: Where the pictures come from.
         threshold: The network's own, of a score.
-        places: How many objects a picture may have.
+        room: How many objects a picture may have.
+        full_masks: Whether the file gives masks of the input's size, too.
     """
     limits = LIMITS[precision]
     thresholds = (0.0, threshold) if limits.of == "largest" else (threshold, LOW)
     compared: dict[float, dict[str, Compared]] = {value: {} for value in thresholds}
     for case in cases:
-        for value, one in _compare(runtime, reference, case, thresholds, limits, places):
+        answer = _answerer(runtime, case.given, full_masks)
+        for value, one in _compare(answer, reference(case.padded, 0.0), thresholds, limits, room):
             compared[value][case.name] = one
     totals = {value: join(list(parts.values())) for value, parts in compared.items()}
     judged = _judged(totals, limits)
     enough = limits.least if limits.of == "median" else 1
-    objects = max((one.objects for one in judged), default=0)
+    most = max(judged, key=lambda value: judged[value].objects)
+    objects = judged[most].objects
     return Parity(
         file=file,
         format=format,
@@ -155,39 +180,73 @@ def measure_parity(
         limits=limits,
         rows=tuple(_row(name, value, one) for value, parts in compared.items() for name, one in parts.items()),
         totals=tuple(_row(TOGETHER, value, one) for value, one in totals.items()),
+        full_masks=full_masks,
         objects=objects,
+        threshold=most,
         tested=objects >= enough,
-        faults=tuple(fault for one in judged if one.objects >= enough for fault in _faults(one, limits)),
+        faults=tuple(fault for one in judged.values() if one.objects >= enough for fault in _faults(one, limits)),
         versions=_versions(),
     )
 
 
+def _answerer(runtime: ExportedRuntime, given: Fitted, full_masks: bool) -> Callable[[float], list[Answered]]:
+    """What gives a file's objects of some pictures, at a threshold."""
+    if full_masks:
+        return lambda threshold: [
+            Answered(one.found, _misplaced(one)) for one in runtime.with_full_masks(given, threshold)
+        ]
+    return lambda threshold: [Answered(found, NONE) for found in runtime(given, threshold)]
+
+
+def _misplaced(pasted: Pasted) -> Float[np.ndarray, " instances"]:
+    """How far from one half the probability of each object is where its full mask says the other side.
+
+    The file's own masks are pasted, as PyTorch pastes: whether these and their boxes are right is seen without. One at
+    a time is in memory.
+    """
+    found, full_masks = pasted
+    boxes, masks = torch.from_numpy(found.boxes)[:, None], torch.from_numpy(found.masks)[:, None]
+    worst = []
+    for box, mask, whole in zip(boxes, masks, full_masks, strict=True):
+        soft = paste_softly(box, mask, *whole.shape)[0].numpy()
+        worst.append(np.abs(soft - 0.5).max(initial=0.0, where=whole != (soft >= 0.5)))
+    return np.array(worst, dtype=np.float32)
+
+
 def _compare(
-    runtime: Runtime, reference: Runtime, case: Case, thresholds: tuple[float, ...], limits: Limits, places: int
+    answer: Callable[[float], list[Answered]],
+    expected: Sequence[SoftInstances],
+    thresholds: Sequence[float],
+    limits: Limits,
+    room: Room,
 ) -> Iterable[tuple[float, Compared]]:
     """The pictures of one run, at each threshold.
 
     What is judged to the last digit is run at each threshold, so that what the file leaves out by itself is seen, too.
     """
-    expected = reference(case.padded, 0.0)
-    found = [] if limits.of == "largest" else runtime(case.given, 0.0)
+    exactly = limits.of == "largest"
+    once = [] if exactly else answer(0.0)
     for threshold in thresholds:
-        if limits.of == "largest":
-            given = runtime(case.given, threshold)
-            parts = [
-                compare_exactly(*both, threshold=threshold, places=places) for both in zip(expected, given, strict=True)
-            ]
-        else:
-            parts = [compare_loosely(*both, threshold=threshold) for both in zip(expected, found, strict=True)]
-        yield threshold, join(parts)
+        both = zip(expected, answer(threshold) if exactly else once, strict=True)
+        yield threshold, join([_compare_picture(*pair, threshold, limits, room) for pair in both])
 
 
-def _judged(totals: Mapping[float, Compared], limits: Limits) -> list[Compared]:
+def _compare_picture(
+    expected: SoftInstances, answered: Answered, threshold: float, limits: Limits, room: Room
+) -> Compared:
+    found, full_masks = answered
+    if limits.of == "largest":
+        return compare_exactly(expected, found, threshold, room, full_masks)
+    return compare_loosely(expected, found, threshold, room, limits.scores, full_masks)
+
+
+def _judged(totals: Mapping[float, Compared], limits: Limits) -> dict[float, Compared]:
     """What the verdict rests on: both thresholds, or the first one that leaves enough objects."""
     if limits.of == "largest":
-        return list(totals.values())
-    enough = [one for one in totals.values() if one.objects >= limits.least]
-    return enough[:1] or list(totals.values())[-1:]
+        return dict(totals)
+    enough = [value for value, one in totals.items() if one.objects >= limits.least]
+    chosen = [*enough, list(totals)[-1]][0]
+    return {chosen: totals[chosen]}
 
 
 def _faults(total: Compared, limits: Limits) -> Iterable[str]:
@@ -195,15 +254,14 @@ def _faults(total: Compared, limits: Limits) -> Iterable[str]:
     allowed = limits.unpaired * total.objects if total.objects >= limits.least else 0.0
     if total.unpaired > max(allowed, 1.0 if total.objects >= limits.least else 0.0):
         yield f"{total.unpaired} of {total.objects} objects stand alone"
-    if not len(total.differences.boxes):
-        return
     of = np.max if limits.of == "largest" else np.median
     for name, values, limit, unit in (
         ("boxes", total.differences.boxes, limits.boxes, " px"),
         ("scores", total.differences.scores, limits.scores, ""),
         ("masks", total.differences.masks, limits.masks, ""),
+        ("full masks", total.full_masks, limits.full_masks, ""),
     ):
-        figure = float(of(values))
+        figure = float(of(values)) if len(values) else 0.0
         if not figure <= limit:
             yield f"{name} differ by {figure:.2g}{unit} where {limit:g}{unit} are allowed"
 
@@ -218,6 +276,7 @@ def _row(pictures: str, threshold: float, one: Compared) -> Row:
         boxes=_spread(one.differences.boxes),
         scores=_spread(one.differences.scores),
         masks=_spread(one.differences.masks),
+        full_masks=_spread(one.full_masks),
     )
 
 

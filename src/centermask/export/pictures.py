@@ -83,7 +83,7 @@ def _of_data(data: str, otherwise: UserError) -> Source:
 
 
 def make_cases(source: Source, config: ModelConfig, plane: Size | None) -> Iterator[Case]:
-    """Each picture at one of three sizes; if any size will do, also two of them in one run, and one very small."""
+    """Each picture at one of three sizes, and one very small; if any number will do, also two of them in one run."""
     source = source.spread(CHECKED)
     pictures = [source.load(i) for i in range(len(source.names))]
     for turn in range(max(len(pictures), len(SCALES))):
@@ -93,7 +93,7 @@ def make_cases(source: Source, config: ModelConfig, plane: Size | None) -> Itera
         both = [pictures[0], pictures[-1]]
         sizes = [_size(picture, config, None, scale) for picture, scale in zip(both, SCALES[1:], strict=True)]
         yield _case("two in one run", both, sizes, None)
-        yield _case("tiny", pictures[:1], [TINY], None)
+    yield _case("tiny", pictures[:1], [TINY], plane)
 
 
 def _size(picture: Picture, config: ModelConfig, plane: Size | None, scale: float) -> Size:

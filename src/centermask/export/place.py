@@ -13,6 +13,8 @@ from centermask.errors import UserError
 def aside(out: Path) -> Iterator[Path]:
     """Where to write what shall become ``out``; the folder goes in the end, with all that is left in it.
 
+    The name there ends in small letters, as some writers want it.
+
     Raises:
         UserError: the folder of ``out`` cannot be made or written to, ``out`` is no file or would push out a file of
             another's, or the disk is full.
@@ -24,7 +26,7 @@ def aside(out: Path) -> Iterator[Path]:
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as folder:
-            yield Path(folder) / out.name
+            yield Path(folder) / f"{out.stem}{out.suffix.lower()}"
     except BrokenPipeError:  # of something that the block prints to, not of this file
         raise
     except OSError as error:

@@ -54,7 +54,8 @@ def choose_format(out: Path, format: Format | None) -> Format:
     if named is None or format not in (None, named):
         asked = {name: ending for ending, name in ENDINGS.items()}
         wanted = asked[format] if format else f"{', '.join(ENDINGS)} (ONNX, OpenVINO, torch.export)"
-        raise UserError(f"{out}: the name of {'the' if format is None else f'an {format}'} file must end in {wanted}")
+        article = "an" if format and format[0] in "aeiou" else "a"
+        raise UserError(f"{out}: the name of {f'{article} {format}' if format else 'the'} file must end in {wanted}")
     return named
 
 

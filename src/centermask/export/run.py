@@ -8,6 +8,7 @@ from typing import Any
 from centermask.bundled import resolve_weights
 from centermask.checkpoint import load_model, load_tensors
 from centermask.errors import UserError
+from centermask.export.compare import Room
 from centermask.export.header import make_header
 from centermask.export.parity import Parity, measure_parity
 from centermask.export.pictures import Source, drawn_pictures, make_cases, make_feeds, open_pictures
@@ -17,7 +18,7 @@ from centermask.export.program import PixelKind
 from centermask.export.writers import write_exported
 from centermask.files import write_whole
 from centermask.model.centermask import CenterMask
-from centermask.runtimes.open import EXPORTED, open_runtime
+from centermask.runtimes.open import EXPORTED, open_exported
 from centermask.runtimes.torch import TorchRuntime
 
 CALIBRATION_PICTURES = 100
@@ -34,6 +35,7 @@ def export_model(
     pixels: PixelKind = "uint8",
     full_masks: bool = False,
     max_detections: int | None = None,
+    licence: str | None = None,
     calibration: str | None = None,
     calibration_pictures: int = CALIBRATION_PICTURES,
     pictures: Path | str | None = None,
@@ -54,7 +56,9 @@ def export_model(
         size: Height and width of that plane; None: as the network was tested. Rounded up to multiples of 32.
         pixels: In what kind of numbers pictures go in; they range from 0 to 255 in both.
         full_masks: Give masks of the input's size, too.
-        max_detections: How many objects a picture may have; None: as the network's configuration says.
+        max_detections: How many objects a picture may have; None: as the network's configuration says. Of more the best
+            by score are given.
+        licence: What the file says about its use; None: what its weights say, if anything.
         calibration: For int8: pictures (folder, file or pattern), or a data argument as for training.
         calibration_pictures: How many of them are used, evenly spread.
         pictures: What to check the file with: folder, file or pattern. None: those of the calibration, or drawn stones.
@@ -67,8 +71,12 @@ def export_model(
     """
     if calibration_pictures < 1:
         raise UserError(f"calibration_pictures must be at least 1, not {calibration_pictures}")
+    if licence is not None and not licence.strip():
+        raise UserError("the licence is empty; give its name or its text, or leave it out")
     chosen = choose_format(out, format)
     model, notes = _open(weights, max_detections)
+    if licence is not None:
+        notes = notes | {"licence": licence}
     plane = choose_plane(model.config, dynamic, size)
     plan = Plan(format=chosen, precision=precision, plane=plane, pixel_kind=pixels, full_masks=full_masks)
     check_plan(plan, model.config, calibrated=calibration is not None)
@@ -105,7 +113,7 @@ def place_if_equal(
     """
     config = model.config
     parity = measure_parity(
-        open_runtime(written),
+        open_exported(written),
         TorchRuntime(model),
         make_cases(source, config, plan.plane),
         file=out.name,
@@ -113,27 +121,34 @@ def place_if_equal(
         precision=plan.precision,
         source=source.kind,
         threshold=config.score_threshold,
-        places=config.max_detections,
+        room=Room(candidates=model.decoding.max_detections, places=config.max_detections),
+        full_masks=plan.full_masks,
     )
     on_parity(parity)
-    beside = out.with_name(f"{out.name}.{'parity' if parity.passed else 'refused'}.json")
-    write_whole(beside, json.dumps(parity.to_json(), indent=1, ensure_ascii=False).encode())
-    if parity.passed:
-        put_in_place(written, out)
+    said = json.dumps(parity.to_json(), indent=1, ensure_ascii=False).encode()
+    accepted, refused = (out.with_name(f"{out.name}.{kind}.json") for kind in ("parity", "refused"))
     if not parity.passed:
+        write_whole(refused, said)
         raise UserError(f"{out}: not written, because it does not agree with PyTorch: {parity.faults[0]}; "
-                        f"all differences stand in {beside}")  # fmt: skip
+                        f"all differences stand in {refused}")  # fmt: skip
+    write_whole(accepted, said)
+    put_in_place(written, out)
+    refused.unlink(missing_ok=True)  # of an earlier try; it would speak against this file
     return parity
 
 
 def _open(weights: Path | str, max_detections: int | None) -> tuple[CenterMask, dict[str, Any]]:
-    """The network, and the licence and other notes of its weights."""
+    """The network, and the licence and other notes of its weights.
+
+    For fewer objects the network keeps its own number, for it chooses them before it knows what their masks are worth.
+    """
     path = resolve_weights(weights)
     if path.suffix.lower() in EXPORTED:
         raise UserError(f"{path}: was exported already; give the weights (.safetensors) that it was made from")
     model = load_model(path).eval()
+    own = model.config.max_detections
     model.config = with_places(model.config, max_detections)
-    model.keep_detections(model.config.max_detections)
+    model.keep_detections(max(own, model.config.max_detections))
     return model, load_tensors(path)[0].get("notes", {})
 
 

@@ -12,10 +12,10 @@ def format_parity(parity: Parity) -> Table:
     for total in parity.totals:
         page.add_row(_table(parity, total.threshold))
         page.add_row()
-    page.add_row(Text(_limits(parity.limits)))
+    page.add_row(Text(_limits(parity.limits, parity.full_masks)))
     if parity.warning:
         page.add_row(Text(parity.warning, style="bold yellow"))
-    page.add_row(Text(_verdict(parity), style="bold green" if parity.passed else "bold red"))
+    page.add_row(_verdict(parity))
     return page
 
 
@@ -23,16 +23,18 @@ def _table(parity: Parity, threshold: float) -> Table:
     title = f"{parity.file} ({parity.precision}) and PyTorch, scores from {threshold:g}"
     table = Table(title=title, title_justify="left", box=None, pad_edge=False, padding=(0, 1))
     table.add_column("pictures", overflow="ellipsis", no_wrap=True, max_width=30)
-    for name in ("objects", "alone", "boxes, px", "scores", "masks"):
+    full = ["full masks"] if parity.full_masks else []
+    for name in ("objects", "alone", "boxes, px", "scores", "masks", *full):
         table.add_column(name, justify="right", no_wrap=True)
     for row in (*parity.rows, *parity.totals):
         if row.threshold == threshold:
-            table.add_row(*_cells(row, parity.limits))
+            table.add_row(*_cells(row, parity.limits, parity.full_masks))
     return table
 
 
-def _cells(row: Row, limits: Limits) -> list[str]:
-    differences = (_figure(one, limits) for one in (row.boxes, row.scores, row.masks))
+def _cells(row: Row, limits: Limits, full_masks: bool) -> list[str]:
+    spreads = (row.boxes, row.scores, row.masks, *([row.full_masks] if full_masks else []))
+    differences = (_figure(one, limits) for one in spreads)
     return [row.pictures, str(row.objects), str(row.missing + row.extra), *differences]
 
 
@@ -42,12 +44,19 @@ def _figure(spread: Spread, limits: Limits) -> str:
     return "–" if value is None else f"{value:.1g}"
 
 
-def _limits(limits: Limits) -> str:
+def _limits(limits: Limits, full_masks: bool) -> str:
+    full = f"full masks {limits.full_masks:g}, " if full_masks else ""
     return (f"the {limits.of} difference is shown; allowed: boxes {limits.boxes:g} px, scores {limits.scores:g}, "
-            f"masks {limits.masks:g}, one object in {1 / limits.unpaired:g} alone")  # fmt: skip
+            f"masks {limits.masks:g}, {full}one object in {1 / limits.unpaired:g} alone")  # fmt: skip
 
 
-def _verdict(parity: Parity) -> str:
+def _verdict(parity: Parity) -> Text:
+    compared = (
+        f"{parity.objects} {'object' if parity.objects == 1 else 'objects'} with scores from {parity.threshold:g}"
+    )
     if parity.faults:
-        return f"not the same: {'; '.join(parity.faults)}"
-    return f"the same within these limits, on {parity.objects} objects" if parity.tested else "no difference was seen"
+        return Text(f"not the same: {'; '.join(parity.faults)}", style="bold red")
+    if parity.tested:
+        return Text(f"the same within these limits, on {compared}", style="bold green")
+    return Text(f"the file is kept, but not judged: there were only {compared}" if parity.objects else
+                "the file is kept, but not judged: there was no object to compare", style="bold yellow")  # fmt: skip

@@ -1,10 +1,12 @@
 """A network in memory to a file of each format."""
 
 import copy
+import io
 from collections.abc import Iterable
 from pathlib import Path
 
 import torch
+from torch.export import ExportedProgram
 
 from centermask.export.plan import Plan
 from centermask.export.program import make_program
@@ -37,11 +39,12 @@ def write_exported(
 
     Raises:
         UserError: int8, and the network finds nothing on the pictures.
+        OSError: the file cannot be written.
     """
     dtype = DTYPES.get((plan.format, plan.precision), torch.float32)
     program = make_program(_in(model, dtype), plane=plan.plane, pixel_kind=plan.pixel_kind, full_masks=plan.full_masks)
     if plan.format == "torch-export":
-        torch.export.save(program, path, extra_files={HEADER_FILE: header})
+        save_program(program, header, path)
         return
     # They need what only the extra `export` installs.
     from centermask.export.onnx_file import make_onnx, set_header
@@ -58,6 +61,17 @@ def write_exported(
         return
     set_header(translated, header)
     path.write_bytes(translated.SerializeToString())
+
+
+def save_program(program: ExportedProgram, header: str, path: Path) -> None:
+    """Write a ``.pt2``, by way of memory: where the disk is full, torch would end the whole process.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    archive = io.BytesIO()
+    torch.export.save(program, archive, extra_files={HEADER_FILE: header})
+    path.write_bytes(archive.getbuffer())
 
 
 def _in(model: CenterMask, dtype: torch.dtype) -> CenterMask:

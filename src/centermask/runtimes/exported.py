@@ -4,19 +4,21 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import Float32, Int64, Shaped
+from jaxtyping import Float32, Int64, Shaped, UInt8
 
 from centermask.config import ModelConfig
 from centermask.errors import UserError
 from centermask.images import Fitted, SoftInstances
-from centermask.runtimes.runtime import memory_in_words
+from centermask.runtimes.runtime import Runtime, memory_in_words
 from centermask.size import Size
 
 HEADER = "centermask"
 """Key of a file's metadata that holds our JSON."""
+FULL_MASKS = "full_masks"
+"""Name of the output that comes after ``Outputs``, if it was asked for at export: masks in the plane of the input."""
 PRECISIONS = ("fp32", "fp16", "bf16", "int8")
 INPUT_KINDS = ("uint8", "float32")
 
@@ -48,6 +50,32 @@ class Outputs(NamedTuple):
 
 
 Run = Callable[[Inputs], Outputs]
+FullRun = Callable[[Inputs], tuple[Outputs, UInt8[np.ndarray, "images most height width"]]]
+"""The same, with ``FULL_MASKS``."""
+
+
+class Pasted(NamedTuple):
+    """The objects of one picture, with their masks where they lie."""
+
+    found: SoftInstances
+    full_masks: UInt8[np.ndarray, "instances height width"]
+    """1 inside, in the plane that the picture lies on."""
+
+
+@runtime_checkable
+class ExportedRuntime(Runtime, Protocol):
+    """The runtime of a file that ``centermask export`` wrote."""
+
+    @property
+    def precision(self) -> str:
+        """What the file was exported in; one of ``PRECISIONS``."""
+
+    def with_full_masks(self, fitted: Fitted, score_threshold: float) -> list[Pasted]:
+        """Find the objects of each picture, and their masks in its plane.
+
+        Raises:
+            UserError: the file was exported without them, or the device's memory does not suffice.
+        """
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +89,8 @@ class Header:
     """Pixels go in as float32 instead of uint8."""
     plane: Size | None
     """The only size that goes in, one picture at a time; None: any size, any number."""
+    full_masks: bool
+    """Masks in the plane of the input come out, too."""
 
 
 def read_header(text: str | None, path: Path) -> Header:
@@ -90,6 +120,7 @@ def _checked(values: Mapping[str, Any]) -> Header:
         precision=values["precision"],
         float_pixels=values["input"] == "float32",
         plane=Size(height, width) if values["plane"] else None,
+        full_masks=bool(values["full_masks"]),
     )
 
 
@@ -133,6 +164,23 @@ class Exported:
             return [
                 found for planes in self._planes(fitted) for found in self._found(run(self._inputs(planes, threshold)))
             ]
+
+    def with_full_masks(self, fitted: Fitted, score_threshold: float, run: FullRun) -> list[Pasted]:
+        """The same, with masks in the plane of the input.
+
+        Raises:
+            UserError: the file was exported without them, or the device's memory does not suffice.
+        """
+        if not self.header.full_masks:
+            raise UserError(f"{self.path}: gives no full masks; export it again with --full-masks")
+        threshold = np.array(score_threshold, dtype=np.float32)
+        pasted: list[Pasted] = []
+        with memory_in_words(fitted, self.device):
+            for planes in self._planes(fitted):
+                outputs, masks = run(self._inputs(planes, threshold))
+                objects = zip(self._found(outputs), masks, strict=True)
+                pasted += [Pasted(found, whole[: len(found.scores)]) for found, whole in objects]
+        return pasted
 
     def _planes(self, fitted: Fitted) -> Iterator[Fitted]:
         """Pictures as the graph takes them: all at once, or each on the one plane that it knows."""

@@ -6,11 +6,12 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
+from jaxtyping import UInt8
 
 from centermask.config import ModelConfig
 from centermask.errors import UserError
 from centermask.images import Fitted, SoftInstances
-from centermask.runtimes.exported import HEADER, Exported, Inputs, Outputs, read_header
+from centermask.runtimes.exported import FULL_MASKS, HEADER, Exported, Inputs, Outputs, Pasted, read_header
 from centermask.size import Size
 
 ERRORS_ONLY = 3
@@ -18,7 +19,7 @@ ERRORS_ONLY = 3
 
 
 class OnnxRuntime:
-    """A network in ONNX Runtime; a ``Runtime``.
+    """A network in ONNX Runtime; an ``ExportedRuntime``.
 
     Args:
         path: A file that ``centermask export --format onnx`` wrote.
@@ -36,26 +37,38 @@ class OnnxRuntime:
         self._session = _open(onnxruntime, path, _providers(onnxruntime, device), threads)
         header = read_header(self._session.get_modelmeta().custom_metadata_map.get(HEADER), path)
         names = {value.name for value in (*self._session.get_inputs(), *self._session.get_outputs())}
-        if not names.issuperset((*Inputs._fields, *Outputs._fields)):
+        if not names.issuperset((*Inputs._fields, *Outputs._fields, *([FULL_MASKS] if header.full_masks else []))):
             raise UserError(f"{path}: takes or gives something else than what `centermask export` writes; "
                             "export it again")  # fmt: skip
         self._exported = Exported(header, path, device)
         self.config: ModelConfig = header.config
         self.plane: Size | None = header.plane
+        self.precision = header.precision
         self.device = device
 
     def __call__(self, fitted: Fitted, score_threshold: float) -> list[SoftInstances]:
         """See ``Runtime``."""
         return self._exported.answer(fitted, score_threshold, self._run)
 
+    def with_full_masks(self, fitted: Fitted, score_threshold: float) -> list[Pasted]:
+        """See ``ExportedRuntime``."""
+        return self._exported.with_full_masks(fitted, score_threshold, self._run_fully)
+
     def keep_detections(self, count: int) -> None:
         """See ``Exported.keep_detections``."""
         self._exported.keep_detections(count)
 
     def _run(self, inputs: Inputs) -> Outputs:
-        found = Outputs(*self._session.run(Outputs._fields, inputs._asdict()))
-        # They come as C's long long: as wide as int64, but another type for whoever looks at it.
-        return found._replace(labels=found.labels.view(np.int64), counts=found.counts.view(np.int64))
+        return _plain(Outputs(*self._session.run(Outputs._fields, inputs._asdict())))
+
+    def _run_fully(self, inputs: Inputs) -> tuple[Outputs, UInt8[np.ndarray, "images most height width"]]:
+        *found, full_masks = self._session.run((*Outputs._fields, FULL_MASKS), inputs._asdict())
+        return _plain(Outputs(*found)), full_masks
+
+
+def _plain(found: Outputs) -> Outputs:
+    """Whole numbers come as C's long long: as wide as int64, but another type for whoever looks at it."""
+    return found._replace(labels=found.labels.view(np.int64), counts=found.counts.view(np.int64))
 
 
 def _import_onnxruntime(path: Path) -> ModuleType:

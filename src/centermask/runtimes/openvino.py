@@ -7,10 +7,13 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal
 
+import numpy as np
+from jaxtyping import UInt8
+
 from centermask.config import ModelConfig
 from centermask.errors import UserError
 from centermask.images import Fitted, SoftInstances
-from centermask.runtimes.exported import HEADER, Exported, Inputs, Outputs, read_header
+from centermask.runtimes.exported import FULL_MASKS, HEADER, Exported, Inputs, Outputs, Pasted, read_header
 from centermask.size import Size
 
 HINTS = {"fp32": "f32", "bf16": "bf16", "fp16": "f16", "int8": "f32"}
@@ -23,7 +26,7 @@ so sizes that one short side leads to. OpenVINO would keep 5000, which for chang
 
 
 class OpenVinoRuntime:
-    """A network in OpenVINO; a ``Runtime``.
+    """A network in OpenVINO; an ``ExportedRuntime``.
 
     Args:
         path: A file that ``centermask export --format openvino`` wrote.
@@ -58,19 +61,31 @@ class OpenVinoRuntime:
         self._exported = Exported(header, path, self.device)
         self.config: ModelConfig = header.config
         self.plane: Size | None = header.plane
+        self.precision = header.precision
 
     def __call__(self, fitted: Fitted, score_threshold: float) -> list[SoftInstances]:
         """See ``Runtime``."""
         return self._exported.answer(fitted, score_threshold, self._run)
+
+    def with_full_masks(self, fitted: Fitted, score_threshold: float) -> list[Pasted]:
+        """See ``ExportedRuntime``."""
+        return self._exported.with_full_masks(fitted, score_threshold, self._run_fully)
 
     def keep_detections(self, count: int) -> None:
         """See ``Exported.keep_detections``."""
         self._exported.keep_detections(count)
 
     def _run(self, inputs: Inputs) -> Outputs:
+        return Outputs(*self._infer(inputs, Outputs._fields))
+
+    def _run_fully(self, inputs: Inputs) -> tuple[Outputs, UInt8[np.ndarray, "images most height width"]]:
+        *found, full_masks = self._infer(inputs, (*Outputs._fields, FULL_MASKS))
+        return Outputs(*found), full_masks
+
+    def _infer(self, inputs: Inputs, names: tuple[str, ...]) -> list[np.ndarray]:
         with self._lock:  # a request serves one thread at a time
             found = self._request.infer(inputs._asdict(), share_inputs=True)
-            return Outputs(*(found[name].copy() for name in Outputs._fields))
+            return [found[name].copy() for name in names]
 
 
 def import_openvino() -> ModuleType:

@@ -70,7 +70,7 @@ class Runtime(Protocol):
         """
 
     def keep_detections(self, count: int) -> None:
-        """Find up to ``count`` objects in each picture from now on.
+        """Have the ``count`` best objects of each picture, by score, among the answers from now on; more may come.
 
         Raises:
             UserError: that is more than this network can give.

@@ -89,8 +89,12 @@ class TorchRuntime:
             return _to_numpy(self._find(batch, score_threshold))
 
     def keep_detections(self, count: int) -> None:
-        """See ``Runtime``; the network is told."""
-        self.network.keep_detections(count)
+        """See ``Runtime``.
+
+        The network keeps its own number by box score, before it knows what the masks are worth: told of fewer, it would
+        drop objects that are among the best in the end.
+        """
+        self.network.keep_detections(max(count, self.config.max_detections))
 
     def _find(self, batch: ImageBatch, score_threshold: float) -> list[RoIInstances]:
         if isinstance(self.network, CenterMask):

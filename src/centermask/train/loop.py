@@ -16,7 +16,8 @@ from centermask.data.sources import Evaluable
 from centermask.errors import UserError
 from centermask.evaluate import Evaluation
 from centermask.model.detection.locations import make_locations
-from centermask.report import EvaluatedSet, save_training_picture, update_report
+from centermask.report import EvaluatedSet, update_report
+from centermask.report.learned import save_training_picture
 from centermask.structures import ImageBatch, Losses
 from centermask.train.evaluation import evaluate_together, mean_mask_ap
 from centermask.train.folder import RunFolder
