@@ -6,7 +6,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -149,14 +150,32 @@ def test_a_picture_that_kills_its_process_is_one_failure(recipe: Recipe, paths: 
 
     def kill(done: int, total: int) -> None:
         if not killed and done == total - 1:
-            killed.append(the_child())
-            os.kill(killed[0], signal.SIGKILL)
+            with written_to(pipe):
+                killed.append(the_child())
+                os.kill(killed[0], signal.SIGKILL)
 
     # One process alone would wait in the pipe with nobody to kill it; of two, one waits and the other does the rest.
     summary = predict_many(recipe, [pipe, *paths], tmp_path / "found.jsonl", processes=2, on_picture=kill)
     assert summary.done == 5
     assert {path for path, _ in summary.failures} == {pipe, paths[2]}
     assert "ended without an answer" in dict(summary.failures)[pipe]
+
+
+@contextmanager
+def written_to(pipe: Path) -> Iterator[None]:
+    """Begins when somebody reads from the pipe, who waits for more until the end."""
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            end = os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
+            break
+        except OSError:  # nobody reads yet
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+    try:
+        yield
+    finally:
+        os.close(end)
 
 
 def the_child() -> int:
