@@ -382,12 +382,28 @@ def test_a_picture_named_twice_is_done_once(command: Command, trained: Path, pho
 def test_predict_goes_on_with_its_lines(command: Command, trained: Path, photo: Path, tmp_path: Path) -> None:
     lines = tmp_path / "p.jsonl"
     asked = ("predict", photo, "--weights", trained / "last.safetensors", "--device", "cpu", "--json", lines)
-    assert command(*asked).out == f"{lines}: 1 pictures predicted\n"
+    assert command(*asked).out == f"{lines}: 1 picture predicted\n"
     before = lines.read_bytes()
     one_line(command(*asked), str(lines), "is there already", "--resume")
     said = command(*asked, "--resume")
     assert (said.code, said.out) == (0, f"{lines}: 0 pictures predicted, 1 were there already\n")
     assert lines.read_bytes() == before
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there, SIGTERM ends a process at once")
+def test_predict_that_is_asked_to_end_leaves_nothing_aside(trained: Path, tmp_path: Path) -> None:
+    for i in range(500):
+        Image.new("RGB", (64, 48), (i % 256, 0, 0)).save(tmp_path / f"{i}.png")
+    out = tmp_path / "out"
+    words = ["predict", str(tmp_path), "--weights", str(trained / "last.safetensors"), "--device", "cpu",
+             "--json", str(out / "p.json")]  # fmt: skip
+    with subprocess.Popen([sys.executable, "-u", "-m", "centermask", *words], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()  # it has begun
+        process.terminate()
+        process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert not list(out.iterdir())
 
 
 # --- what a user can mend ---

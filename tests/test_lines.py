@@ -49,6 +49,13 @@ def test_wherever_it_was_cut_the_whole_lines_are_kept(
     assert path.read_bytes() == b"".join(whole[:kept]) + encode_line(record("next"))
 
 
+def test_an_empty_file_is_as_good_as_none(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").touch()  # of a run that found out at once that it could not begin
+    with open_lines(tmp_path / "a.jsonl") as lines:
+        lines.append(record("a"))
+    assert (tmp_path / "a.jsonl").read_bytes() == encode_line(record("a"))
+
+
 def test_a_file_of_something_else_is_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
     path.write_bytes(encode_line(record("a")) + b"[1, 2]\n")

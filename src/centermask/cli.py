@@ -371,7 +371,8 @@ class Predict:
         if (self.resume or self.processes != 1) and not in_lines:
             raise UserError("--resume and --processes write as they go; add --json with a file that ends in .jsonl")
         self._check_places(list(paths))
-        failures = self._predict_many(list(paths)) if in_lines else self._predict_files(list(paths))
+        with _ending_gently():
+            failures = self._predict_many(list(paths)) if in_lines else self._predict_files(list(paths))
         return _tell_failures(missing + failures, len(missing) + len(paths))
 
     def _check_places(self, paths: list[Path]) -> None:
@@ -404,7 +405,7 @@ class Predict:
             raise UserError(
                 "--labels makes its folder whole at the end; leave it out, or give --json with a .json file"
             )
-        with _ending_gently(), _progress() as progress:
+        with _progress() as progress:
             task = progress.add_task("predicting", total=len(paths))
             told = time.monotonic()
 
@@ -424,7 +425,7 @@ class Predict:
                 print(f"what is done is in {self.json}; go on with the same command and --resume", file=sys.stderr)
                 raise
         before = f", {found.skipped} were there already" if found.skipped else ""
-        print(f"{self.json}: {found.done} pictures predicted{before}")
+        print(f"{self.json}: {found.done} picture{'s' * (found.done != 1)} predicted{before}")
         return list(found.failures)
 
     def _drafts(

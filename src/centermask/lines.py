@@ -45,9 +45,10 @@ def open_lines(path: Path, *, resume: bool = False) -> Iterator[Lines]:
         resume: Go on if it is there already.
 
     Raises:
-        UserError: it is there already and was not to be, is no file of records, is in use, or cannot be written.
+        UserError: it is there already and was not to be (an empty one is as good as none), is no file of records, is in
+            use, or cannot be written.
     """
-    if not resume and path.exists():
+    if not resume and path.exists() and path.stat().st_size:
         raise UserError(f"{path}: is there already; go on with it (--resume), or choose another name")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -3,8 +3,8 @@
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -129,7 +129,8 @@ def predict_many(
         if run is not None:
             record.take(run(recipe, left))
         elif processes > 1 and left:
-            record.take(_in_many(recipe, left, processes))
+            with closing(_in_many(recipe, left, processes)) as answers:  # ends the processes, whatever ends the run
+                record.take(answers)
         else:
             record.take(_here(recipe, left))
         return record.summary()
@@ -197,7 +198,7 @@ def _answer(predictor: Finder, job: Job) -> Answer:
         return error
 
 
-def _in_many(recipe: Recipe, jobs: Sequence[Job], processes: int) -> Iterator[tuple[Job, Answer]]:
+def _in_many(recipe: Recipe, jobs: Sequence[Job], processes: int) -> Generator[tuple[Job, Answer], None, None]:
     threads = recipe.threads or max(1, (os.cpu_count() or 1) // processes)
     shared = replace(recipe, threads=threads)
     yield from ask_all(jobs, [_Other(shared) for _ in range(min(processes, len(jobs)))])
