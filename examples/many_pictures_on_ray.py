@@ -37,8 +37,6 @@ class Finding:
 def on_ray(recipe: Recipe, jobs: Sequence[Job], actors: int, gpus: float, cores: int) -> Iterator[tuple[Job, Answer]]:
     """The answer to each job, as it is ready."""
     rows = [{"place": place, "job": json.dumps(tell_job(job))} for place, job in enumerate(jobs)]
-    if not rows:
-        return
     found = ray.data.from_items(rows, override_num_blocks=min(len(rows), 4 * actors)).map_batches(
         Finding, fn_constructor_args=[asdict(recipe)], batch_size=8, concurrency=actors, num_cpus=cores, num_gpus=gpus
     )

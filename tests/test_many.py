@@ -87,6 +87,15 @@ def test_a_run_goes_on_where_the_last_one_was_broken_off(recipe: Recipe, paths: 
     assert predict_many(recipe, paths, lines, resume=True).done == 0
 
 
+def test_no_network_is_opened_where_nothing_is_left(recipe: Recipe, paths: list[Path], tmp_path: Path) -> None:
+    lines = tmp_path / "found.jsonl"
+    predict_many(recipe, paths[:1], lines)
+    nowhere = replace(recipe, device="none such")  # opening it would be refused
+    with pytest.raises(UserError):
+        predict_many(nowhere, paths[1:2], lines, resume=True)
+    assert predict_many(nowhere, paths[:1], lines, resume=True).skipped == 1
+
+
 def test_a_run_that_shall_go_on_may_be_the_first(recipe: Recipe, paths: list[Path], tmp_path: Path) -> None:
     assert predict_many(recipe, paths, tmp_path / "found.jsonl", resume=True).done == 5
 

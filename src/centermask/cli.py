@@ -379,7 +379,8 @@ class Predict:
         """Refuse to write over what is read, and into a folder that must be empty at the end."""
         from centermask.bundled import resolve_weights
 
-        if self.json and os.path.realpath(self.json) in map(os.path.realpath, [*paths, resolve_weights(self.weights)]):
+        read = (*paths, resolve_weights(self.weights))
+        if self.json and self.json.exists() and os.path.realpath(self.json) in map(os.path.realpath, read):
             raise UserError(f"{self.json}: this is what is read; choose another name with --json")
         for flag, place in (("--out", self.out), ("--json", self.json)):
             if place and self.labels and self.labels.resolve() in (place.resolve(), *place.resolve().parents):

@@ -40,21 +40,35 @@ def whole_path(path: Path) -> Iterator[Path]:
         raise UserError(f"{path}: cannot be written ({error.strerror}); choose another place") from None
     aside = Path(name)
     try:
-        with os.fdopen(descriptor, "wb"):
+        with writing(path, aside), os.fdopen(descriptor, "wb"):
             yield aside
             os.fsync(descriptor)  # by whichever name it was written, it is one file
-        aside.chmod(0o644)
-        aside.replace(path)
-    except BrokenPipeError:  # of something that the block prints to, not of this file
+        with writing(path, aside):
+            aside.chmod(0o644)
+            aside.replace(path)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+@contextmanager
+def writing(path: Path, *also: Path) -> Iterator[None]:
+    """Around a block that writes ``path``, and ``also`` what stands for it meanwhile: its errors become words.
+
+    Those of another file that the block opens, and of a pipe that it prints to, stay as they are.
+
+    Raises:
+        UserError: it cannot be written.
+    """
+    try:
+        yield
+    except BrokenPipeError:
         raise
     except OSError as error:
-        if error.filename not in (None, str(aside), str(path)):  # of another file that the block opens
+        if error.filename not in (None, *map(str, (path, *also))):
             raise
         raise UserError(
             f"{path}: cannot be written ({error.strerror}); free some space or choose another place"
         ) from None
-    finally:
-        aside.unlink(missing_ok=True)
 
 
 def write_whole(path: Path, content: bytes) -> None:

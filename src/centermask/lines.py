@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from centermask.errors import UserError
+from centermask.files import writing
 
 
 def encode_line(record: dict[str, Any]) -> bytes:
@@ -50,7 +51,7 @@ def open_lines(path: Path, *, resume: bool = False) -> Iterator[Lines]:
     """
     if not resume and path.exists() and path.stat().st_size:
         raise UserError(f"{path}: is there already; go on with it (--resume), or choose another name")
-    try:
+    with writing(path, path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("r+b" if path.exists() else "x+b") as file:
             _claim(file, path)
@@ -59,14 +60,6 @@ def open_lines(path: Path, *, resume: bool = False) -> Iterator[Lines]:
             file.seek(end)
             yield Lines(file, names)
             os.fsync(file.fileno())
-    except BrokenPipeError:  # of something that is printed to, not of this file
-        raise
-    except OSError as error:
-        if error.filename not in (None, str(path), str(path.parent)):  # of another file that the block opens
-            raise
-        raise UserError(
-            f"{path}: cannot be written ({error.strerror}); free some space or choose another place"
-        ) from None
 
 
 def _claim(file: BinaryIO, path: Path) -> None:

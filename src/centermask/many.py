@@ -126,9 +126,11 @@ def predict_many(
         jobs = [job._replace(name=job.path.as_posix()) for job in plan_jobs(paths, out)]
         left = [job for job in jobs if job.name not in lines.names]
         record = _Record(lines, json_file.with_suffix(".errors.jsonl"), len(jobs) - len(left), len(jobs), on_picture)
-        if run is not None:
+        if not left:  # no network is opened for nothing
+            record.take(())
+        elif run is not None:
             record.take(run(recipe, left))
-        elif processes > 1 and left:
+        elif processes > 1:
             with closing(_in_many(recipe, left, processes)) as answers:  # ends the processes, whatever ends the run
                 record.take(answers)
         else:
