@@ -38,7 +38,6 @@ from centermask.data.augment import Augmentation
 from centermask.data.batches import BatchPlan, TrainingSet, load_epoch
 from centermask.data.coco import load_coco
 from centermask.data.gems import GemRecipe, write_gems
-from centermask.model.detection.locations import make_locations
 from centermask.model.detection.targets import assign_targets
 from centermask.model.objective import Objective
 from centermask.ops.mask_warp import Polygons, bounds, draw
@@ -111,7 +110,7 @@ def our_objective(
     model = build(config).to(DEVICE).to(memory_format=layout).train()
     if learned:
         with torch.no_grad():
-            locations = make_locations(model.features(batch).detection)
+            locations = model.locations(model.features(batch))
         model.detection_head = Learned(model.detection_head, answers(locations, truths))
     return Objective(model, config.train_proposals, config.train_rois).train()
 

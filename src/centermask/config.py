@@ -10,7 +10,7 @@ from centermask.errors import UserError
 
 Norm = Literal["frozen", "batch", "group"]
 AttentionFusion = Literal["multiply", "concatenate", "none"]
-MaskIoUHeadKind = Literal["full", "light", "none"]
+MaskIoUHeadKind = Literal["full", "light", "coarse", "none"]
 LevelRule = Literal["ratio", "area"]
 BoxQuality = Literal["centerness", "iou"]
 ClassLoss = Literal["focal", "quality"]
@@ -37,9 +37,12 @@ class ModelConfig:
     fpn_channels: int = 256
     tower_convs: int = 4
     """3×3 convolutions in each of the two towers of the detection head."""
+    detection_stride: int = 8
+    """Of the finest level that objects are found on: 8 as published, or 4 (P2) for small objects."""
     mask_convs: int = 4
     attention_fusion: AttentionFusion = "multiply"
     mask_iou_head: MaskIoUHeadKind = "full"
+    """As published; ``light``, without its large layers; ``coarse``, that on a quarter of the cells; or none."""
     mask_neighbours: bool = False
     """The mask head first says where other objects lie in the box, and makes the mask knowing it."""
     class_agnostic_masks: bool = False
@@ -88,7 +91,8 @@ class ModelConfig:
             _require(0 <= getattr(self, name) <= 1, f"{name} must lie in [0, 1], not {getattr(self, name)}")
         _require(0 <= self.nms_decay < math.inf, f"nms_decay must be 0 or a positive number, not {self.nms_decay}")
         _require(self.fpn_channels % 32 == 0, f"fpn_channels must be a multiple of 32, not {self.fpn_channels}")
-        _require(self.mask_stride in (4, 8), f"mask_stride must be 4 or 8, not {self.mask_stride}")
+        for name in ("detection_stride", "mask_stride"):
+            _require(getattr(self, name) in (4, 8), f"{name} must be 4 or 8, not {getattr(self, name)}")
         _require(1 <= self.mask_levels <= 5, f"mask_levels must lie in 1 … 5, not {self.mask_levels}")
         _require(self.test_long_side >= self.test_short_side, "test_long_side must not be less than test_short_side")
         _require(len(self.class_names) > 0, "class_names must name at least one class")

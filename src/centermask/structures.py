@@ -48,7 +48,7 @@ class Features(NamedTuple):
     """Levels of the pyramid that each branch sees, finest first, all of one width."""
 
     detection: list[Tensor]
-    """P3 … P7, each (B, D, height, width)."""
+    """P3 … P7, perhaps P2 before them, each (B, D, height, width)."""
     masks: list[Tensor]
     """Some levels from P3 or P2 on."""
 

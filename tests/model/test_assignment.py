@@ -29,7 +29,7 @@ SEEDS = st.integers(0, 10_000)
 
 
 def all_locations(side: int = 128) -> Locations:
-    return make_locations([torch.zeros(1, 1, -(-side // stride), -(-side // stride)) for stride in STRIDES])
+    return make_locations([torch.zeros(1, 1, -(-side // stride), -(-side // stride)) for stride in STRIDES[1:]])
 
 
 def fine_locations(side: int) -> Locations:
@@ -297,7 +297,7 @@ def slow_atss(locations: Locations, box: list[float]) -> dict[int, float]:
     """Locations that may predict a box, and the overlaps of their squares."""
     center, points = ((box[0] + box[2]) / 2, (box[1] + box[3]) / 2), locations.points.tolist()
     looked_at = []
-    for level in range(len(STRIDES)):
+    for level in range(len(STRIDES[1:])):
         own = [i for i in range(len(points)) if locations.levels[i] == level]
         looked_at += sorted(own, key=lambda i: math.dist(points[i], center))[:9]
     overlaps = {}

@@ -160,6 +160,9 @@ def test_nothing_found_is_an_empty_answer_for_every_image() -> None:
     "changes",
     [
         {"mask_iou_head": "light"},
+        {"mask_iou_head": "coarse"},
+        {"detection_stride": 4},
+        {"detection_stride": 4, "mask_stride": 4},
         {"class_agnostic_masks": True},
         {"attention_fusion": "concatenate"},
         {"attention_fusion": "none"},
@@ -228,6 +231,22 @@ def test_masks_that_see_stride_4_change_no_box() -> None:
         assert len(ours.boxes)
         assert torch.equal(ours.boxes, theirs.boxes)
         assert not torch.equal(ours.masks, theirs.masks)
+
+
+def test_boxes_that_see_stride_4_change_what_no_mask_sees() -> None:
+    for mask_stride, widths in ((8, [24, 12, 6]), (4, [48, 24, 12])):
+        features = (model := small_model(detection_stride=4, mask_stride=mask_stride)).features(small_batch())
+        assert [level.shape[3] for level in features.masks] == widths
+        assert [level.shape[3] for level in features.detection] == [48, 24, 12, 6, 3, 2]
+        locations = model.locations(features)
+        assert locations.strides.unique().tolist() == [4, 8, 16, 32, 64, 128]
+        assert model.detection_head(features.detection).class_logits.shape[1] == len(locations.points)
+
+
+def test_each_level_gives_no_more_candidates_than_it_may() -> None:
+    # six levels: with one candidate each, an image has six boxes at most
+    found = small_model(detection_stride=4, candidates_per_level=1, nms_iou=1.0)(small_batch())
+    assert [len(one.boxes) for one in found] == [6, 6]
 
 
 def test_frozen_norms_stay_in_evaluation_mode_and_learn_nothing() -> None:

@@ -29,7 +29,7 @@ def at(*points: tuple[float, float], stride: float = 8, low: float = 0, high: fl
 
 
 def all_locations(side: int) -> Locations:
-    return make_locations([torch.zeros(1, 1, -(-side // stride), -(-side // stride)) for stride in STRIDES])
+    return make_locations([torch.zeros(1, 1, -(-side // stride), -(-side // stride)) for stride in STRIDES[1:]])
 
 
 def random_truth(count: int, side: int, seed: int = 0) -> GroundTruth:

@@ -3,11 +3,11 @@
 import torch
 from torch import Tensor
 
-from centermask.model.detection.locations import RANGES, STRIDES, make_locations
+from centermask.model.detection.locations import STRIDES, make_locations
 
 
 def empty_pyramid(height: int, width: int, images: int = 1) -> list[Tensor]:
-    return [torch.zeros(images, 1, -(-height // stride), -(-width // stride)) for stride in STRIDES]
+    return [torch.zeros(images, 1, -(-height // stride), -(-width // stride)) for stride in STRIDES[1:]]
 
 
 def test_locations_by_hand() -> None:
@@ -24,16 +24,20 @@ def test_every_level_brings_its_own_numbers() -> None:
     assert found.ranges.tolist() == [[0, 64], [64, 128], [128, 256], [256, 512], [512, float("inf")]]
 
 
-def test_the_ranges_follow_each_other_without_a_gap() -> None:
-    assert [high for _, high in RANGES[:-1]] == [low for low, _ in RANGES[1:]]
-    assert RANGES[-1][1] == float("inf")
+def test_a_finer_level_takes_the_lower_half_of_the_finest_range() -> None:
+    found = make_locations([torch.zeros(1, 7, 1, 1)] * 6, finest=4)
+    assert found.points.tolist() == [[2, 2], [4, 4], [8, 8], [16, 16], [32, 32], [64, 64]]
+    assert found.strides.tolist() == [4, 8, 16, 32, 64, 128]
+    assert found.levels.tolist() == [0, 1, 2, 3, 4, 5]
+    infinite = float("inf")
+    assert found.ranges.tolist() == [[0, 32], [32, 64], [64, 128], [128, 256], [256, 512], [512, infinite]]
 
 
 def test_locations_equal_the_slow_loop() -> None:
     pyramid = empty_pyramid(160, 288)
     slow = [
         (j * stride + stride // 2, i * stride + stride // 2, stride, level)
-        for level, (features, stride) in enumerate(zip(pyramid, STRIDES, strict=True))
+        for level, (features, stride) in enumerate(zip(pyramid, STRIDES[1:], strict=True))
         for i in range(features.shape[2])
         for j in range(features.shape[3])
     ]

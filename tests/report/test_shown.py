@@ -10,7 +10,7 @@ from PIL import Image
 
 from centermask.model.detection.locations import make_locations
 from centermask.ops.mask_warp import Bitmap
-from centermask.report.learned import LEVELS, assigned, levels_of, save_training_picture
+from centermask.report.learned import LEVELS, assigned, levels_at, levels_of, save_training_picture
 from centermask.report.shown import load_training_picture
 from centermask.structures import GroundTruth, ImageBatch, Locations
 from tests.pictures import outlined, rectangle
@@ -36,13 +36,13 @@ SMALL, LARGE, TINY = rectangle(8, 8, 24, 24), rectangle(40, 40, 200, 200), recta
 def test_objects_are_learned_on_the_level_of_their_size() -> None:
     owners, positives = assigned(locations(), truth(SMALL, LARGE, TINY))
     # sides up to 24 belong to P3; 100 from the centre of the large one is P4's range; no location lies in the tiny one
-    assert levels_of(owners, locations().levels[positives], 3) == [0, 1, None]
+    assert levels_of(owners, levels_at(locations(), positives), 3) == [3, 4, None]
 
 
 def test_objects_are_shown_where_the_run_learns_them() -> None:
     # a rule that leaves none out takes a location beside the tiny one, or of a level whose location it does cover
     owners, positives = assigned(locations(), truth(SMALL, LARGE, TINY), "atss")
-    assert levels_of(owners, locations().levels[positives], 3)[2] == 0
+    assert levels_of(owners, levels_at(locations(), positives), 3)[2] == 3
     assert locations().points[positives[owners == 2]].tolist() == [[100, 4]]
 
 
@@ -62,11 +62,11 @@ def shown(tmp_path: Path) -> Path:
 
 def test_a_batch_is_drawn_in_the_colours_of_the_levels(shown: Path) -> None:
     first, second = load_training_picture(shown)
-    assert (first.levels, first.unlearned, first.classes) == ((1, 1, 0, 0, 0), 1, "3 × <b>")
+    assert (first.levels, first.unlearned, first.classes) == ((0, 1, 1, 0, 0, 0), 1, "3 × <b>")
     assert (first.size, second.size) == ((256, 256), (100, 160))
     layer = np.array(Image.open(shown / "report" / "shown0.png").convert("RGBA"))
-    assert tuple(layer[9, 9, :3]) == LEVELS[0]
-    assert tuple(layer[41, 41, :3]) == LEVELS[1]
+    assert tuple(layer[9, 9, :3]) == LEVELS[1]
+    assert tuple(layer[41, 41, :3]) == LEVELS[2]
     assert layer[250, 10, 3] == 0
     assert np.array(Image.open(shown / "report" / "shown0.jpg")).mean() == pytest.approx(90, abs=1)
 

@@ -12,7 +12,6 @@ from centermask.bench.stages import STAGES, Shares, to_shares
 from centermask.images import Fitted
 from centermask.model.centermask import CenterMask
 from centermask.model.detection.decode import decode_boxes
-from centermask.model.detection.locations import make_locations
 from centermask.model.masks.decode import decode_masks
 from centermask.runtimes.runtime import Runtime
 from centermask.runtimes.torch import TorchRuntime
@@ -44,7 +43,7 @@ class TorchProbe:
         features = network.features(batch)
         predicted = network.detection_head(features.detection)
         times.append(now())
-        found = decode_boxes(predicted, make_locations(features.detection), network.decoding, score_threshold)
+        found = decode_boxes(predicted, network.locations(features), network.decoding, score_threshold)
         times.append(now())
         said = network.masks(features.masks, RoIs(found.boxes, found.images, found.labels), batch.sizes)
         _answer(*decode_masks(said.logits, said.ious, found))

@@ -17,10 +17,7 @@ from centermask.model.masks.head import MaskHead
 from centermask.model.masks.quality import MaskIoUHead
 from centermask.model.masks.rois import assign_levels, pool_rois
 from centermask.model.pyramid import FeaturePyramid
-from centermask.structures import Features, ImageBatch, MaskPredictions, RoIInstances, RoIs
-
-DETECTION_LEVELS = 5
-"""P3 … P7."""
+from centermask.structures import Features, ImageBatch, Locations, MaskPredictions, RoIInstances, RoIs
 
 
 class CenterMask(nn.Module):
@@ -32,12 +29,13 @@ class CenterMask(nn.Module):
         config: What the parts were built from; carried along, never read here.
         backbone: Images to C3, C4, C5, or C2–C5.
         pyramid: C3–C5 to P3–P7, or C2–C5 to P2–P7.
-        detection_head: P3–P7 to class, distances and centerness.
+        detection_head: P3–P7, or P2–P7, to class, distances and centerness.
         mask_head: RoI features to masks.
         mask_iou_head: RoI features and masks to expected IoUs; None leaves the box scores as they are.
         decoding: How detections are chosen.
-        mask_stride: Of the finest level of the pyramid, 8 or 4.
-        mask_levels: How many of the finest levels feed the mask branch.
+        detection_stride: Of the finest level that the detection head sees, 8 or 4.
+        mask_stride: Of the finest level that feeds the mask branch, 8 or 4.
+        mask_levels: How many levels feed the mask branch, from that one on.
         level_rule: How a box finds its level.
         pixel_mean, pixel_std: Of RGB values between 0 and 255.
         frozen_norm: Keep the statistics of the backbone's batch norms.
@@ -56,6 +54,7 @@ class CenterMask(nn.Module):
         mask_head: MaskHead,
         mask_iou_head: MaskIoUHead | None,
         decoding: Decoding,
+        detection_stride: int,
         mask_stride: int,
         mask_levels: int,
         level_rule: LevelRule,
@@ -71,6 +70,7 @@ class CenterMask(nn.Module):
         self.mask_head = mask_head
         self.mask_iou_head = mask_iou_head
         self.decoding = decoding
+        self.detection_stride = detection_stride
         self.mask_strides = tuple(mask_stride * 2**level for level in range(mask_levels))
         self.level_rule: LevelRule = level_rule
         self.frozen_norm = frozen_norm
@@ -90,14 +90,21 @@ class CenterMask(nn.Module):
         """The objects of all images in one line, and which image each lies in, ascending."""
         features = self.features(batch)
         predicted = self.detection_head(features.detection)
-        found = decode_boxes(predicted, make_locations(features.detection), self.decoding, score_threshold)
+        found = decode_boxes(predicted, self.locations(features), self.decoding, score_threshold)
         said = self.masks(features.masks, RoIs(found.boxes, found.images, found.labels), batch.sizes)
         return decode_masks(said.logits, said.ious, found), found.images
 
     def features(self, batch: ImageBatch) -> Features:
         """What the two branches see of images."""
         pyramid: list[Tensor] = self.pyramid(self.backbone(self.normalise(batch)))
-        return Features(pyramid[-DETECTION_LEVELS:], pyramid[: len(self.mask_strides)])
+        finest = min(self.detection_stride, self.mask_strides[0])
+        detection, masks = (stride.bit_length() - finest.bit_length() for stride in (self.detection_stride,
+                                                                                     self.mask_strides[0]))  # fmt: skip
+        return Features(pyramid[detection:], pyramid[masks : masks + len(self.mask_strides)])
+
+    def locations(self, features: Features) -> Locations:
+        """Where predictions stand on what the detection head sees."""
+        return make_locations(features.detection, self.detection_stride)
 
     def normalise(self, batch: ImageBatch) -> Float[Tensor, "images 3 height width"]:
         """Subtract the mean, divide by the deviation, and make the padding zero, whatever it held."""

@@ -7,7 +7,6 @@ from torch import nn
 
 from centermask.model.centermask import CenterMask
 from centermask.model.detection.decode import decode_boxes
-from centermask.model.detection.locations import make_locations
 from centermask.model.detection.losses import detection_losses
 from centermask.model.detection.targets import assign_targets
 from centermask.model.masks.losses import mask_losses
@@ -40,7 +39,7 @@ class Objective(nn.Module):
         """The five losses of a batch."""
         model, config = self.model, self.model.config
         features = model.features(batch)
-        locations = make_locations(features.detection)
+        locations = model.locations(features)
         predicted = model.detection_head(features.detection)
         said = [_of_image(predicted, image) for image in range(len(truths))]
         targets = _concatenate([

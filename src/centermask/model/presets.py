@@ -19,6 +19,8 @@ from centermask.model.masks.head import MaskHead
 from centermask.model.masks.quality import MaskIoUHead
 from centermask.model.pyramid import FeaturePyramid
 
+LEVELS = {8: 5, 4: 6}
+"""Of the detection head, by the stride of its finest."""
 IMAGENET_MEAN, IMAGENET_STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 
 _LARGE = ModelConfig(class_names=tuple(COCO_CLASSES.values()), category_ids=tuple(COCO_CLASSES))
@@ -91,17 +93,19 @@ def build(config: ModelConfig, *, pretrained: bool = False, backbone: nn.Module 
         config: What to build; ``preset(NAME)`` gives one.
         pretrained: Start a timm backbone from timm's own weights (needs a network once).
         backbone: A module of your own instead of the configured one: images to feature maps of strides 8, 16 and 32
-            (where masks see stride 4, of 4 before them), with their widths as ``channels``.
+            (where detection or masks see stride 4, of 4 before them), with their widths as ``channels``.
     """
-    backbone = _backbone(config, pretrained) if backbone is None else backbone
+    finest = min(config.detection_stride, config.mask_stride)
+    backbone = _backbone(config, finest, pretrained) if backbone is None else backbone
     set_norm(backbone, config.norm)
     channels, classes = config.fpn_channels, config.num_classes
+    levels = LEVELS[config.detection_stride]
     widths: Any = backbone.channels
     return CenterMask(
         config=config,
         backbone=backbone,
         pyramid=FeaturePyramid(widths, channels),
-        detection_head=DetectionHead(channels, classes, config.tower_convs),
+        detection_head=DetectionHead(channels, classes, config.tower_convs, levels),
         mask_head=MaskHead(
             channels,
             1 if config.class_agnostic_masks else classes,
@@ -116,7 +120,9 @@ def build(config: ModelConfig, *, pretrained: bool = False, backbone: nn.Module 
             config.nms_iou,
             config.max_detections,
             config.nms_decay,
+            levels,
         ),
+        detection_stride=config.detection_stride,
         mask_stride=config.mask_stride,
         mask_levels=config.mask_levels,
         level_rule=config.level_rule,
@@ -126,16 +132,16 @@ def build(config: ModelConfig, *, pretrained: bool = False, backbone: nn.Module 
     )
 
 
-def _backbone(config: ModelConfig, pretrained: bool) -> nn.Module:
+def _backbone(config: ModelConfig, finest: int, pretrained: bool) -> nn.Module:
     if config.backbone.startswith("timm:"):
-        return TimmBackbone(config.backbone.removeprefix("timm:"), pretrained, finest=config.mask_stride)
+        return TimmBackbone(config.backbone.removeprefix("timm:"), pretrained, finest)
     if config.backbone not in VOVNETS:
         raise UserError(f"no backbone '{config.backbone}'; known: {', '.join(VOVNETS)}, and timm:NAME")
     if pretrained:
         raise UserError(
             f"'{config.backbone}' has no weights on a hub; give a file with --backbone-weights, or use timm:NAME"
         )
-    return VoVNet(VOVNETS[config.backbone], finest=config.mask_stride)
+    return VoVNet(VOVNETS[config.backbone], finest)
 
 
 def _mask_iou_head(config: ModelConfig) -> MaskIoUHead | None:
@@ -143,4 +149,4 @@ def _mask_iou_head(config: ModelConfig) -> MaskIoUHead | None:
         case "none":
             return None
         case kind:
-            return MaskIoUHead(config.fpn_channels, config.num_classes, config.mask_convs, light=kind == "light")
+            return MaskIoUHead(config.fpn_channels, config.num_classes, config.mask_convs, kind)

@@ -13,8 +13,8 @@ from centermask.model.layers import init_uniform
 class FeaturePyramid(nn.Module):
     """Lateral 1×1 convolutions, top-down sums, 3×3 outputs; P6 and P7 by strided convolutions on P5's output.
 
-    P2, if there is a C2, has no output convolution: at its size that would cost as much as all others together, and the
-    mask branch, which alone sees it, begins with convolutions of its own.
+    P2, if there is a C2, has no output convolution: at its size that would cost as much as all others together, and
+    both branches begin with convolutions of their own.
     """
 
     def __init__(self, inputs: Sequence[int], channels: int) -> None:

@@ -27,8 +27,9 @@ from centermask.report.shown import SHOWN, ShownPicture
 from centermask.size import Size
 from centermask.structures import GroundTruth, ImageBatch, Locations
 
-LEVELS: tuple[RGB, ...] = ((255, 176, 0), (254, 97, 0), (220, 38, 127), (120, 94, 240), (60, 140, 255))
-"""The colours of P3 … P7."""
+LEVELS: tuple[RGB, ...] = ((0, 170, 140), (255, 176, 0), (254, 97, 0), (220, 38, 127), (120, 94, 240), (60, 140, 255))
+"""The colours of P2 … P7."""
+FINEST = 2
 UNLEARNED: RGB = (255, 255, 255)
 UNLEARNED_PLACE = len(LEVELS)
 """Of that colour, after those of the levels."""
@@ -71,8 +72,8 @@ def _save(
     assignment: Assignment,
 ) -> ShownPicture:
     owners, positives = assigned(locations, truth, assignment)
-    levels = levels_of(owners, locations.levels[positives], len(truth.boxes))
-    colours = [UNLEARNED_PLACE if level is None else min(level, len(LEVELS) - 1) for level in levels]
+    levels = levels_of(owners, levels_at(locations, positives), len(truth.boxes))
+    colours = [UNLEARNED_PLACE if level is None else level - FINEST for level in levels]
     view = whole(Size(*image.shape[:2]), LONG_SIDE)
     names = Counter(class_names[label] for label in truth.labels.tolist())
     told = ShownPicture(
@@ -98,8 +99,9 @@ def _draw(
         layer.draw(bitmaps[i], colours[i])
     for (left, top, right, bottom), colour in zip(truth.boxes.tolist(), colours, strict=True):
         layer.frame(left * x_scale, top * y_scale, right * x_scale, bottom * y_scale, colour)
-    for (x, y), level in zip(locations.points[positives].tolist(), locations.levels[positives].tolist(), strict=True):
-        layer.dot(x * x_scale, y * y_scale, min(level, len(LEVELS) - 1))
+    levels = levels_at(locations, positives).tolist()
+    for (x, y), level in zip(locations.points[positives].tolist(), levels, strict=True):
+        layer.dot(x * x_scale, y * y_scale, level - FINEST)
     return layer.png()
 
 
@@ -119,6 +121,11 @@ def assigned(
 def _nearest(boxes: Float[Tensor, "boxes 4"], others: Float[Tensor, "others 4"]) -> Int64[Tensor, " boxes"]:
     """Targets tell distances, not objects: the box that they lead to is the object's own, or reaches just beyond it."""
     return torch.cdist(boxes.double(), others.double(), p=1).argmin(dim=1)
+
+
+def levels_at(locations: Locations, places: Int64[Tensor, " places"]) -> Int64[Tensor, " places"]:
+    """The number of the level of some locations: 2 for P2."""
+    return locations.strides[places].log2().round().long()
 
 
 def levels_of(

@@ -12,6 +12,9 @@ from centermask.report.layers import data_uri
 
 SHOWN = "shown.json"
 
+LEVELS = 6
+"""P2 … P7."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class ShownPicture:
@@ -24,7 +27,7 @@ class ShownPicture:
     """(height, width) of both."""
     classes: str
     levels: tuple[int, ...]
-    """Objects of each level, P3 … P7."""
+    """Objects of each level, P2 … P7."""
     unlearned: int
 
 
@@ -40,6 +43,8 @@ def load_training_picture(folder: Path) -> list[ShownPicture]:
 
 def _load(store: Path, one: dict[str, Any]) -> ShownPicture:
     height, width = one["size"]
+    if len(one["levels"]) != LEVELS:
+        raise ValueError("told by another version")
     return ShownPicture(
         image=data_uri((store / Path(one["image"]).name).read_bytes()),
         layer=data_uri((store / Path(one["layer"]).name).read_bytes()),

@@ -15,7 +15,6 @@ from centermask.data.sample import SampleSet
 from centermask.data.sources import Evaluable
 from centermask.errors import UserError
 from centermask.evaluate import Evaluation
-from centermask.model.detection.locations import make_locations
 from centermask.report import EvaluatedSet, update_report
 from centermask.report.learned import save_training_picture
 from centermask.structures import ImageBatch, Losses
@@ -199,7 +198,7 @@ def _show_first_batch(run: Run, batch: Batch) -> None:
     with torch.no_grad():
         features = run.model.features(ImageBatch(images.pixels[:1], images.sizes[:1]).to(run.accelerator.device))
     run.model.train()
-    config, locations = run.model.config, make_locations(features.detection)
+    config, locations = run.model.config, run.model.locations(features)
     there = [truth.to(run.accelerator.device) for truth in truths]
     run.together.by_first(
         lambda: save_training_picture(run.folder.path, images, there, config.class_names, locations, config.assignment)

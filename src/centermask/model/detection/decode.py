@@ -13,7 +13,6 @@ from torch import Tensor
 from torchvision.ops import nms
 
 from centermask.model.detection import ltrb as distances
-from centermask.model.detection.locations import STRIDES
 from centermask.model.detection.suppress import decay_factors
 from centermask.structures import DensePredictions, Detections, Locations
 
@@ -26,6 +25,7 @@ class Decoding(NamedTuple):
     nms_iou: float
     max_detections: int
     nms_decay: float = 0.0
+    levels: int = 5
 
     @property
     def pool(self) -> int:
@@ -60,8 +60,8 @@ def decode_boxes(
     images, _, classes = predicted.class_logits.shape
     found = _candidates(predicted, decoding.class_threshold, score_threshold)
     best = found.quality.argsort(descending=True, stable=True)
-    levels = found.images * len(STRIDES) + locations.levels[found.locations]
-    found = found.take(best[first_of_each(levels[best], images * len(STRIDES), decoding.candidates_per_level)])
+    levels = found.images * decoding.levels + locations.levels[found.locations]
+    found = found.take(best[first_of_each(levels[best], images * decoding.levels, decoding.candidates_per_level)])
     ltrb = predicted.ltrb[found.images, found.locations].float() * locations.strides[found.locations, None]
     boxes = distances.decode(locations.points[found.locations], ltrb)
     reach = locations.points.max() + locations.strides.max()

@@ -7,27 +7,34 @@ from torch import Tensor
 
 from centermask.structures import Locations
 
-STRIDES = (8, 16, 32, 64, 128)
-"""Of P3 … P7."""
-RANGES = ((0.0, 64.0), (64.0, 128.0), (128.0, 256.0), (256.0, 512.0), (512.0, float("inf")))
-"""The largest side distance, in pixels, that each level is meant for (spec 1.6); both ends belong to it."""
+STRIDES = (4, 8, 16, 32, 64, 128)
+"""Of P2 … P7."""
+BORDERS = (32.0, 64.0, 128.0, 256.0, 512.0, float("inf"))
+"""The largest side distance, in pixels, up to which each of them is meant (spec 1.6; P2 in proportion). It begins where
+the level before ends, or at 0; both ends belong to it."""
 
 
-def make_locations(pyramid: Sequence[Tensor]) -> Locations:
+def make_locations(pyramid: Sequence[Tensor], finest: int = 8) -> Locations:
     """The locations of all levels in one line, finest level first, row by row.
 
     The location of cell (row i, column j) at stride s is (j·s + ⌊s/2⌋, i·s + ⌊s/2⌋).
+
+    Args:
+        pyramid: The levels; only their sides count.
+        finest: Stride of the first: 8 (P3) or 4 (P2).
 
     >>> make_locations([torch.zeros(1, 1, 1, 2), torch.zeros(1, 1, 1, 1)]).points.tolist()
     [[4.0, 4.0], [12.0, 4.0], [8.0, 8.0]]
     """
     device = pyramid[0].device
+    first = STRIDES.index(finest)
+    strides, ends = STRIDES[first:], BORDERS[first:]
     grids = [_grid(level.shape[-2], level.shape[-1], stride, device)
-             for level, stride in zip(pyramid, STRIDES, strict=False)]  # fmt: skip
+             for level, stride in zip(pyramid, strides, strict=False)]  # fmt: skip
     levels = torch.cat([grid.new_full(grid.shape[:1], level, dtype=torch.int64) for level, grid in enumerate(grids)])
-    strides = torch.tensor(STRIDES, dtype=torch.float32, device=device)
-    ranges = torch.tensor(RANGES, dtype=torch.float32, device=device)
-    return Locations(points=torch.cat(grids), strides=strides[levels], ranges=ranges[levels], levels=levels)
+    ranges = torch.tensor(list(zip((0.0, *ends), ends, strict=False)), dtype=torch.float32, device=device)
+    steps = torch.tensor(strides, dtype=torch.float32, device=device)
+    return Locations(points=torch.cat(grids), strides=steps[levels], ranges=ranges[levels], levels=levels)
 
 
 def _grid(height: int, width: int, stride: int, device: torch.device) -> Tensor:
