@@ -28,10 +28,11 @@ class Ours(nn.Module):
         self.config = config
         self.objective = Objective(build(config), config.train_proposals, config.train_rois)
         load_backbone(self.objective.model, backbone)
+        self.least = 0.0
 
     def forward(self, batch: ImageBatch) -> list[RoIInstances]:
         """The objects of each image."""
-        found: list[RoIInstances] = self.objective.model(batch)
+        found: list[RoIInstances] = self.objective.model(batch, self.least)
         return found
 
     def loss(self, batch: ImageBatch, truths: Sequence[GroundTruth]) -> Tensor:
@@ -42,6 +43,10 @@ class Ours(nn.Module):
     def keep_detections(self, count: int) -> None:
         """Find up to ``count`` objects in each image from now on."""
         self.objective.model.keep_detections(count)
+
+    def ask(self, least: float) -> None:
+        """Give no mask to objects with a lower score from now on."""
+        self.least = least
 
 
 def contender(name: str, class_names: Sequence[str], side: int, objects: int, backbone: str) -> nn.Module:

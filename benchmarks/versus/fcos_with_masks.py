@@ -15,6 +15,9 @@ from centermask.model.masks.losses import mask_losses
 from centermask.model.masks.targets import match_rois
 from centermask.structures import Detections, GroundTruth, ImageBatch, RoIInstances, RoIs
 
+LEAST = 0.05**0.5
+"""Boxes of a lower score, which is a square root, are no objects."""
+
 
 class FcosWithMasks(nn.Module):
     """Our backbone, pyramid and mask branch; head, assignment, losses and selection of boxes are torchvision's."""
@@ -26,7 +29,7 @@ class FcosWithMasks(nn.Module):
         load_backbone(self.model, backbone)
         body = nn.Identity()
         body.out_channels = config.fpn_channels  # type: ignore[assignment]
-        self.fcos = FCOS(body, config.num_classes, score_thresh=0.05**0.5, detections_per_img=config.max_detections)
+        self.fcos = FCOS(body, config.num_classes, score_thresh=LEAST, detections_per_img=config.max_detections)
         del self.model.detection_head
 
     def _dense(self, batch: ImageBatch) -> tuple[list[Tensor], dict[str, Tensor], list[Tensor], list[int]]:
@@ -81,3 +84,7 @@ class FcosWithMasks(nn.Module):
     def keep_detections(self, count: int) -> None:
         """Find up to ``count`` objects in each image from now on."""
         self.fcos.detections_per_img = count
+
+    def ask(self, least: float) -> None:
+        """Give no mask to objects with a lower score from now on."""
+        self.fcos.score_thresh = max(LEAST, least)

@@ -1,9 +1,10 @@
 """Hard pictures, what each contender found in them side by side.
 
-    python benchmarks/versus/gallery.py OUT.png TEST FOLDER... [--pictures 6] [--threshold 0.3] [--data DATA]
+    python benchmarks/versus/gallery.py OUT.png TEST FOLDER... [--pictures 6] [--data DATA]
 
 TEST is a test set of the rows' task. The pictures are those with the most objects whose box overlaps another one of
-their class by more than 0.3. The first column is what is true.
+their class by more than 0.3. The first column is what is true; of each contender the objects are shown that have the
+score from which on its F1 on that set is highest.
 """
 
 import argparse
@@ -14,6 +15,7 @@ from typing import Any
 import numpy as np
 from faster_coco_eval.core import mask as coco_mask
 from PIL import Image, ImageDraw
+from row import best_threshold
 from sets import open_task
 from table import read
 
@@ -66,13 +68,18 @@ def codes(entries: list[dict[str, Any]], size: tuple[int, int]) -> list[Any]:
     return found
 
 
+def shown(truth: dict[str, Any], path: Path) -> list[dict[str, Any]]:
+    """The results of a contender that a user would look at."""
+    least = best_threshold(truth, path)
+    return [one for one in json.loads(path.read_text()) if one["score"] >= least]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path)
     parser.add_argument("test")
     parser.add_argument("folders", type=Path, nargs="+")
     parser.add_argument("--pictures", type=int, default=6)
-    parser.add_argument("--threshold", type=float, default=0.3)
     parser.add_argument("--data", type=Path)
     given = parser.parse_args()
     rows = read(given.folders)
@@ -81,7 +88,7 @@ def main() -> None:
     task = open_task(settings["task"], data, settings["side"], train=False, pictures=pictures)
     test, truth = task.tests[given.test], task.tests[given.test].truth()
     found = {
-        row["settings"]["contender"]: json.loads((folder / f"{given.test}.json").read_text())
+        row["settings"]["contender"]: shown(truth, folder / f"{given.test}.json")
         for row, folder in zip(rows, given.folders, strict=True)
     }
     places = hardest(test, given.pictures)
@@ -92,7 +99,7 @@ def main() -> None:
         own = codes([one for one in truth["annotations"] if one["image_id"] == number], size)
         columns = {f"true: {len(own)}": own}
         for name, results in found.items():
-            kept = [one for one in results if one["image_id"] == number and one["score"] >= given.threshold]
+            kept = [one for one in results if one["image_id"] == number]
             columns[f"{name}: {len(kept)}"] = codes(kept, size)
         for column, (title, masks) in enumerate(columns.items()):
             sheet.paste(tile(drawn(image, masks), title), (column * (SIDE + 4), line * (SIDE + BAND + 4)))

@@ -19,6 +19,8 @@ from centermask.config import ModelConfig
 from centermask.structures import GroundTruth, ImageBatch, RoIInstances
 
 WIDTH = 256
+LEAST = 0.05
+"""Boxes of a lower score are no objects, as usual."""
 LEVELS = ["0", "1", "2", "3"]
 
 
@@ -44,7 +46,7 @@ class MaskRcnn(nn.Module):
         self.heads = RoIHeads(
             MultiScaleRoIAlign(LEVELS, 7, 2), TwoMLPHead(WIDTH * 49, 1024), FastRCNNPredictor(1024, classes),
             fg_iou_thresh=0.5, bg_iou_thresh=0.5, batch_size_per_image=128, positive_fraction=0.25,
-            bbox_reg_weights=None, score_thresh=0.05, nms_thresh=0.5, detections_per_img=config.max_detections,
+            bbox_reg_weights=None, score_thresh=LEAST, nms_thresh=0.5, detections_per_img=config.max_detections,
             mask_roi_pool=MultiScaleRoIAlign(LEVELS, 14, 2), mask_head=MaskRCNNHeads(WIDTH, (256, 256, 256, 256), 1),
             mask_predictor=MaskRCNNPredictor(256, 256, classes),
         )  # fmt: skip
@@ -79,3 +81,7 @@ class MaskRcnn(nn.Module):
     def keep_detections(self, count: int) -> None:
         """Find up to ``count`` objects in each image from now on."""
         self.heads.detections_per_img = count
+
+    def ask(self, least: float) -> None:
+        """Give no mask to objects with a lower score from now on."""
+        self.heads.score_thresh = max(LEAST, least)

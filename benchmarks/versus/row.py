@@ -24,7 +24,7 @@ from torch.optim.swa_utils import AveragedModel
 from centermask.data.augment import Augmentation
 from centermask.data.batches import BatchPlan, TrainingSet, load_epoch
 from centermask.data.sources import Evaluable
-from centermask.evaluate import evaluate_predictions, predict_set
+from centermask.evaluate import analyse, evaluate_predictions, predict_set
 from centermask.evaluate.curves import unpack
 from centermask.evaluate.matching import match_set
 from centermask.evaluate.rows import read_predictions, read_truth
@@ -183,8 +183,13 @@ def figures(truth: dict[str, Any], results: list[dict[str, Any]], objects: int) 
         "mask_ap": scores.mask.ap, "mask_ap50": scores.mask.ap50, "mask_ap75": scores.mask.ap75,
         "mask_ar": scores.mask.ar_max, "box_ap": scores.box.ap, "box_ap50": scores.box.ap50,
         "crowded_ar": float(reached.mean()) if crowded.any() else float("nan"), "crowded": int(crowded.sum()),
-        "images": scores.images, "instances": scores.instances,
+        "images": scores.images, "instances": scores.instances, "found": len(results) / scores.images,
     }  # fmt: skip
+
+
+def best_threshold(truth: dict[str, Any], results: Path) -> float:
+    """The score from which on F1 at mask IoU 0.5 is highest."""
+    return analyse(truth, json.loads(results.read_text())).threshold
 
 
 def main() -> None:

@@ -1,6 +1,8 @@
 """One table of all rows of a comparison: a line for each contender and test set, the mean of its seeds.
 
-python benchmarks/versus/table.py FOLDER... [--markdown]
+    python benchmarks/versus/table.py FOLDER... [--markdown]
+
+Masks and milliseconds are those of a picture when it was scored, with all that was found.
 """
 
 import argparse
@@ -20,7 +22,7 @@ COLUMNS = {
 }  # fmt: skip
 """Headings and figures; in hundredths."""
 HEADINGS = ["task", "test set", "pictures", "objects", "crowded", "contender", "epochs", "lr", "seeds", *COLUMNS,
-            "s/epoch", "MB", "M parameters"]  # fmt: skip
+            "s/epoch", "MB", "M parameters", "masks", "ms"]  # fmt: skip
 
 
 def read(folders: Sequence[Path]) -> list[dict[str, Any]]:
@@ -51,6 +53,8 @@ def _line(key: tuple[Any, ...], same: Sequence[dict[str, Any]]) -> list[str]:
         str(epochs), f"{lr:g}", str(len(same)), *(_spread([100 * one[figure] for one in figures])
                                                  for figure in COLUMNS.values()),
         f"{seconds:.0f}", f"{max(row['memory_mb'] for row in same):.0f}", f"{same[0]['parameters'] / 1e6:.1f}",
+        f"{statistics.mean(one['found'] for one in figures):.0f}",
+        f"{statistics.median(one['ms'] for one in figures):.0f}",
     ]  # fmt: skip
 
 

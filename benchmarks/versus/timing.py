@@ -3,8 +3,9 @@
     python benchmarks/versus/timing.py FOLDER... [--pictures 20] [--threads 2] [--steps 5]
 
 The folders are those of rows of one task. Rounds are interleaved, one picture or one batch of each contender after the
-other; medians, and ratios to the first. Predictions go from pixels to run-length coded masks, eager, in float32; steps
-are those of the rows (bf16 where the row used it).
+other; medians, and ratios to the first. Predictions go from pixels to run-length coded masks, eager, in float32: first
+of all that a contender finds, as when it is scored, then of what has the score from which on its F1 on the first test
+set is highest, as when it is used; boxes of a lower score get no mask. Steps are those of the rows (bf16).
 """
 
 import argparse
@@ -14,15 +15,16 @@ import time
 from collections import defaultdict
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from rich.console import Console
 from rich.table import Table
-from row import Training
+from row import Training, best_threshold
 from sets import open_task
 
 from centermask.data.batches import load_epoch
+from centermask.data.sources import Evaluable
 from centermask.predict import Predictor
 
 
@@ -38,23 +40,30 @@ def trained(folder: Path) -> Training:
     return training
 
 
-def predictions(runs: dict[str, Training], pictures: int, threshold: float) -> dict[str, float]:
-    """Median seconds of a picture."""
-    said = next(iter(runs.values())).given
-    task = open_task(said.task, said.data, said.side, train=False, pictures=said.pictures)
-    test = next(iter(task.tests.values()))
-    predictors = {
-        name: Predictor(one.average.module.eval(), score_threshold=threshold, max_detections=task.objects)
-        for name, one in runs.items()
-    }
-    taken = defaultdict[str, list[float]](list)
+class Prediction(NamedTuple):
+    """How long a picture takes, and how many masks it gets."""
+
+    seconds: float
+    masks: float
+
+
+def predictions(
+    runs: dict[str, Training], test: Evaluable, objects: int, pictures: int, least: dict[str, float]
+) -> dict[str, Prediction]:
+    """Medians, from the least score of each."""
+    predictors = dict[str, Predictor]()
+    for name, one in runs.items():
+        network: Any = one.average.module.eval()
+        network.ask(least[name])
+        predictors[name] = Predictor(network, score_threshold=least[name], max_detections=objects)
+    taken = defaultdict[str, list[Prediction]](list)
     for index in range(pictures + 1):
         image: Any = test[index % len(test)].image
         for name, predictor in predictors.items():
             began = time.perf_counter()
-            predictor(image)
-            taken[name].append(time.perf_counter() - began)
-    return {name: statistics.median(seconds[1:]) for name, seconds in taken.items()}
+            found = predictor(image)
+            taken[name].append(Prediction(time.perf_counter() - began, len(found)))
+    return {name: Prediction(*map(statistics.median, zip(*own[1:], strict=True))) for name, own in taken.items()}
 
 
 def steps(runs: dict[str, Training], count: int) -> dict[str, float]:
@@ -78,18 +87,28 @@ def main() -> None:
     parser.add_argument("--pictures", type=int, default=20)
     parser.add_argument("--steps", type=int, default=5)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--threshold", type=float, default=0.05, help="objects with a lower score are not asked for")
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
     runs = {folder.name: trained(folder) for folder in given.folders}
-    predicted = predictions(runs, given.pictures, given.threshold)
+    said = next(iter(runs.values())).given
+    task = open_task(said.task, said.data, said.side, train=False, pictures=said.pictures)
+    test_name, test = next(iter(task.tests.items()))
+    best = {folder.name: best_threshold(test.truth(), folder / f"{test_name}.json") for folder in given.folders}
+    everything, used = (
+        predictions(runs, test, task.objects, given.pictures, least) for least in (dict.fromkeys(runs, 0.0), best)
+    )
     stepped = steps(runs, given.steps)
-    table = Table("row", "prediction ms", "/ first", "step s", "/ first")
+    table = Table("row", "all: masks", "ms", "/ first", "used: score", "masks", "ms", "/ first", "step s", "/ first")
     first = next(iter(runs))
     for name in runs:
-        table.add_row(name, f"{1000 * predicted[name]:.0f}", f"{predicted[name] / predicted[first]:.2f}",
+        whole, part = (
+            (f"{each[name].masks:.0f}", f"{1000 * each[name].seconds:.0f}",
+             f"{each[name].seconds / each[first].seconds:.2f}")
+            for each in (everything, used)
+        )  # fmt: skip
+        table.add_row(runs[name].given.contender, *whole, f"{best[name]:.2f}", *part,
                       f"{stepped[name]:.2f}", f"{stepped[name] / stepped[first]:.2f}")  # fmt: skip
-    Console(width=120).print(table)
+    Console(width=160).print(table)
     print(
         f"torch {torch.__version__}, {given.threads} threads; medians of {given.pictures} pictures, {given.steps} steps"
     )
