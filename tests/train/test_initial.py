@@ -9,11 +9,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from centermask.checkpoint import save_model
+from centermask.bundled import BUNDLED
+from centermask.checkpoint import is_counter, save_model
 from centermask.config import TrainConfig
 from centermask.errors import UserError
 from centermask.model.centermask import CenterMask
-from centermask.model.presets import build
+from centermask.model.presets import build, preset
 from centermask.train import RunFolder
 from centermask.train.initial import Donor, find_donor, freeze, start_from
 from centermask.train.run import start
@@ -104,6 +105,37 @@ def test_weights_of_another_preset_are_refused_with_the_flag_that_mends_it(confi
     save_model(network("square"), tmp_path / "tiny.safetensors")
     with pytest.raises(UserError, match="holds a tiny, the run wants a centermask-nano; add --preset tiny"):
         find_donor(config(preset="centermask-nano", init=str(tmp_path / "tiny.safetensors")))
+
+
+def test_a_longer_mask_head_makes_the_same_masks_at_first() -> None:
+    given = network("cat", mask_convs=1)
+    model, told = started(given, "cat", mask_convs=3)
+    assert "new layers mask_head.convs.2, mask_head.convs.4" in told
+    crops, labels = torch.randn(2, TINY.fpn_channels, 14, 14), torch.zeros(2, dtype=torch.int64)
+    assert torch.equal(model.mask_head(crops, labels)[0], given.mask_head(crops, labels)[0])
+
+
+def test_levels_keep_their_scales_where_a_finer_one_is_added_or_missing() -> None:
+    coarse, fine = network("cat"), network("cat", detection_stride=4)
+    with torch.no_grad():
+        coarse.detection_head.level_scales.copy_(torch.arange(1.0, 6.0))
+        fine.detection_head.level_scales.copy_(torch.arange(1.0, 7.0))
+    finer, told = started(coarse, "cat", detection_stride=4)
+    assert finer.detection_head.level_scales.tolist() == [1, 1, 2, 3, 4, 5]
+    assert "new layers pyramid.p2" in told
+    assert started(fine, "cat")[0].detection_head.level_scales.tolist() == [2, 3, 4, 5, 6]
+
+
+def test_plus_nano_keeps_its_shape_and_takes_from_the_bundled_nano_what_fits(config: Configs, out: Path) -> None:
+    run = start(config(preset="centermask-plus-nano", norm=None), [squares(4, 64)], RunFolder(path=out))
+    own, plus = run.model.config, preset("centermask-plus-nano")
+    assert (own.preset, own.mask_convs, own.mask_stride) == (plus.preset, plus.mask_convs, plus.mask_stride)
+    assert own.norm == "frozen"
+    given = CenterMask.load(BUNDLED["nano"]).state_dict()
+    for key, value in run.model.state_dict().items():
+        if key.startswith(("backbone.", "detection_head.box_tower", "detection_head.ltrb")) and not is_counter(key):
+            assert torch.equal(value, given[key]), key
+    assert "starts from the bundled 'nano'" in run.origin
 
 
 def test_nano_starts_from_the_bundled_weights_unless_told_otherwise(config: Configs) -> None:

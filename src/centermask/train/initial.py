@@ -1,6 +1,6 @@
 """What a run starts from: a whole network with other classes, and which of its layers learn."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,8 +14,8 @@ from centermask.errors import UserError
 from centermask.model.backbones.timm import PROBE
 from centermask.model.centermask import CenterMask
 
-BUNDLED_OF = {"centermask-nano": "nano"}
-"""The bundled network of a preset."""
+BUNDLED_OF = {"centermask-nano": "nano", "centermask-plus-nano": "nano"}
+"""The bundled network of a preset; one of another preset gives what fits."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,8 +59,11 @@ def architecture(base: ModelConfig, donor: ModelConfig) -> ModelConfig:
 def start_from(model: CenterMask, donor: Donor) -> str:
     """Copy what fits; classes are matched by name, never by position. Says what was kept and what is new.
 
+    Where the network has more levels or a longer mask head than the donor, what is new there begins so that it disturbs
+    the rest little: the scale is that of the nearest level, convolutions pass on what they get.
+
     Raises:
-        UserError: backbone or pyramid of the two differ.
+        UserError: the backbones differ, or parts of the pyramid that both have.
     """
     names, known = model.config.class_names, donor.model.config.class_names
     given = donor.model.state_dict()
@@ -74,12 +77,25 @@ def start_from(model: CenterMask, donor: Donor) -> str:
                 _copy_classes(value, given[key], names, known)
             elif key in given and given[key].shape == value.shape:
                 value.copy_(given[key])
+            elif key == "detection_head.level_scales":  # P2 … P7, and P3 … P7; or the other way round
+                finer = len(value) - len(given[key])
+                value.copy_(given[key][[max(0, place - finer) for place in range(len(value))]])
             else:
                 fresh.append(key)
-    if broken := [key for key in fresh if key.startswith(("backbone.", "pyramid."))]:
+    if broken := [key for key in fresh if key.startswith("backbone.") or (key.startswith("pyramid.") and key in given)]:
         raise UserError(f"{donor.name}: its backbone does not fit ({broken[0]} and {len(broken) - 1} more); "
                         "start from weights of the same preset and norm, or give --init none")  # fmt: skip
+    _pass_on(model.mask_head.convs, fresh)
     return _told(donor.name, names, known, sorted({key.rpartition(".")[0] for key in fresh}))
+
+
+def _pass_on(convs: nn.Sequential, fresh: Sequence[str]) -> None:
+    """Let convolutions that are fresh, but not the first, pass on what they get; after a ReLU it stays as it is."""
+    for place, conv in enumerate(convs):
+        if place and isinstance(conv, nn.Conv2d) and f"mask_head.convs.{place}.weight" in fresh:
+            weight, bias = conv.parameters()
+            nn.init.dirac_(weight)
+            nn.init.zeros_(bias)
 
 
 def _layers_by_class(config: ModelConfig) -> set[str]:

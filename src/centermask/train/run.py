@@ -197,7 +197,7 @@ def configure(config: TrainConfig, classes: Mapping[str, int], donor: Donor | No
     norm, if none is asked for.
     """
     base = replace(preset(config.preset, tuple(classes)), category_ids=tuple(classes.values()))
-    if donor is not None:
+    if donor is not None and donor.model.config.preset == config.preset:
         base = architecture(base, donor.model.config)
     said = ("norm", "attention_fusion", "class_agnostic_masks", "max_detections", "train_proposals", "train_rois")
     given = {name: value for name in said if (value := getattr(config, name)) is not None}
