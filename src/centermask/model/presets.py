@@ -40,13 +40,18 @@ _NANO = replace(
 )
 
 PLUS: dict[str, Any] = {
+    "detection_stride": 4,
     "mask_convs": 4,
+    "mask_iou_head": "coarse",
     "mask_stride": 4,
     "nms_iou": 0.75,
     "nms_decay": 1.5,
     "max_detections": 100,
 }
-"""What the plus presets have otherwise than the published models; docs/results.md says what each is worth."""
+"""What the plus presets have otherwise than the published models; docs/results.md says what each is worth.
+
+The large one finds objects from stride 8 on: its pictures are large, and stride 4 would nearly double its operations.
+"""
 
 PRESETS: dict[str, ModelConfig] = {
     "centermask-v39": replace(_LARGE, backbone="vovnet39"),
@@ -65,7 +70,7 @@ PRESETS: dict[str, ModelConfig] = {
     "centermask-plus-nano": replace(_NANO, **PLUS),
     "centermask-plus-small": replace(_LITE, backbone="vovnet19", **PLUS),
     "centermask-plus-medium": replace(_LITE, backbone="vovnet39", **PLUS),
-    "centermask-plus-large": replace(_LARGE, backbone="vovnet57", **PLUS),
+    "centermask-plus-large": replace(_LARGE, backbone="vovnet57", **PLUS | {"detection_stride": 8}),
 }
 PRESETS = {name: replace(config, preset=name) for name, config in PRESETS.items()}
 
