@@ -50,6 +50,9 @@ class ModelConfig:
     """Of the finest level that feeds the mask branch: 8 as published, or 4 (P2) for small objects and sharp edges."""
     mask_levels: int = 3
     """How many pyramid levels feed the mask branch, from that one on."""
+    mask_margin: float = 0.0
+    """How far the regions in which masks are made reach beyond their boxes on each side, as a share of its length. The
+    box of an object is then that of its mask, so that a box that is too small cuts nothing off; 0 as published."""
     level_rule: LevelRule = "ratio"
     box_quality: BoxQuality = "centerness"
     """What the centerness branch is trained to say: centerness as published, or the IoU of the predicted box."""
@@ -89,6 +92,7 @@ class ModelConfig:
             _require(getattr(self, name) >= 1, f"{name} must be at least 1, not {getattr(self, name)}")
         for name in ("class_threshold", "nms_iou", "score_threshold"):
             _require(0 <= getattr(self, name) <= 1, f"{name} must lie in [0, 1], not {getattr(self, name)}")
+        _require(0 <= self.mask_margin <= 1, f"mask_margin must lie in [0, 1], not {self.mask_margin}")
         _require(0 <= self.nms_decay < math.inf, f"nms_decay must be 0 or a positive number, not {self.nms_decay}")
         _require(self.fpn_channels % 32 == 0, f"fpn_channels must be a multiple of 32, not {self.fpn_channels}")
         for name in ("detection_stride", "mask_stride"):

@@ -28,7 +28,7 @@ def timm(tmp_path_factory: pytest.TempPathFactory) -> Exported:
     """Another backbone, the coarse head, and all that the plus presets have."""
     return export_small(
         tmp_path_factory.mktemp("timm"), backbone="timm:resnet10t", mask_iou_head="coarse",
-        detection_stride=4, attention_fusion="concatenate", mask_stride=4, mask_neighbours=True,
+        detection_stride=4, attention_fusion="concatenate", mask_stride=4, mask_neighbours=True, mask_margin=0.1,
         nms_iou=0.8, nms_decay=1.5,
     )  # fmt: skip
 

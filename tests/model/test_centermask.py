@@ -9,7 +9,8 @@ from centermask.errors import UserError
 from centermask.model.centermask import CenterMask
 from centermask.model.layers import batch_norms
 from centermask.model.presets import PLUS, PRESETS, build, preset
-from centermask.structures import ImageBatch, RoIInstances
+from centermask.ops.boxes import widen
+from centermask.structures import ImageBatch, RoIInstances, RoIs
 from tests.model.small import SMALL, small_batch, small_model
 
 PARAMETERS = {
@@ -163,7 +164,7 @@ def test_nothing_found_is_an_empty_answer_for_every_image() -> None:
         {"mask_iou_head": "light"},
         {"mask_iou_head": "coarse"},
         {"detection_stride": 4},
-        {"detection_stride": 4, "mask_stride": 4},
+        {"detection_stride": 4, "mask_stride": 4, "mask_margin": 0.2},
         {"class_agnostic_masks": True},
         {"attention_fusion": "concatenate"},
         {"attention_fusion": "none"},
@@ -232,6 +233,19 @@ def test_masks_that_see_stride_4_change_no_box() -> None:
         assert len(ours.boxes)
         assert torch.equal(ours.boxes, theirs.boxes)
         assert not torch.equal(ours.masks, theirs.masks)
+
+
+@torch.no_grad()
+def test_with_a_margin_masks_are_made_in_wider_regions() -> None:
+    # of one level only: the level is chosen by the box, not by the region
+    plain, wide = small_model(mask_levels=1), small_model(mask_levels=1, mask_margin=0.25)
+    features, sizes = plain.features(small_batch()), small_batch().sizes
+    boxes = torch.tensor([[40.0, 20.0, 80.0, 60.0], [8.0, 8.0, 24.0, 40.0]])
+    images, labels = torch.tensor([0, 1]), torch.tensor([0, 1])
+    seen = wide.masks(features.masks, RoIs(boxes, images, labels), sizes)
+    wanted = plain.masks(features.masks, RoIs(widen(boxes, 0.25), images, labels), sizes)
+    assert torch.equal(seen.logits, wanted.logits)
+    assert not torch.equal(seen.logits, plain.masks(features.masks, RoIs(boxes, images, labels), sizes).logits)
 
 
 def test_boxes_that_see_stride_4_change_what_no_mask_sees() -> None:

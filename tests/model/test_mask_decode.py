@@ -30,6 +30,17 @@ def test_the_score_is_that_of_the_box_times_the_clamped_iou(iou: float, score: f
     assert decoded.box_scores.item() == pytest.approx(0.8)
 
 
+def test_with_a_margin_an_object_has_the_box_of_its_mask() -> None:
+    # A box of 14, widened by a half on each side to 28, has cells of one pixel; 9 by 3 of them are set.
+    logits = torch.full((1, 28, 28), -9.0)
+    logits[0, 4:7, 8:17] = 9.0
+    box = torch.tensor([[107.0, 57.0, 121.0, 71.0]])
+    decoded = decode_masks(logits, torch.ones(1), detections(0.8)._replace(boxes=box), margin=0.5)
+    torch.testing.assert_close(decoded.boxes, torch.tensor([[108.0, 54.0, 117.0, 57.0]]), atol=1e-3, rtol=0)
+    assert (decoded.masks[0, 2:-2, 2:-2] > 0.5).all()
+    assert decoded.scores.item() == pytest.approx(0.8)
+
+
 def test_no_detection_is_no_instance() -> None:
     decoded = decode_masks(torch.zeros(0, 28, 28), torch.zeros(0), detections())
     assert [field.shape for field in decoded] == [(0, 4), (0,), (0,), (0,), (0, 28, 28)]

@@ -60,6 +60,17 @@ def test_what_the_box_cuts_off_lessens_the_share() -> None:
     assert (targets.masks == 1).all()
 
 
+def test_with_a_margin_masks_are_seen_through_a_region_beyond_the_box() -> None:
+    # The box of 20 × 10 shows half of a square of 20; half its height more above and below shows all of it.
+    truth = squares((10, 10, 20, 0))
+    targets = match_rois([found((10, 15, 30, 25))], [truth], 128, margin=0.5)
+    assert targets.rois.boxes.tolist() == [[10, 15, 30, 25], [10, 10, 30, 30]]
+    assert targets.shares.tolist() == [1, 1]
+    set_columns = (torch.arange(28) >= 7) & (torch.arange(28) < 21)
+    assert torch.equal(targets.masks[0], set_columns.float().expand(28, 28))
+    assert torch.equal(targets.masks[1], (set_columns[:, None] & set_columns).float())
+
+
 @pytest.mark.parametrize("as_polygons", [True, False])
 def test_the_mask_is_seen_through_the_box(as_polygons: bool) -> None:
     # The object fills the left half of its box; a detection of twice the width sees it in its left quarter.

@@ -23,7 +23,7 @@ VARIANTS = pytest.mark.parametrize(
         {"mask_iou_head": "none", "attention_fusion": "none"},
         {"attention_fusion": "concatenate", "level_rule": "area"},
         {"assignment": "atss", "box_quality": "iou"},
-        {"detection_stride": 4, "mask_iou_head": "coarse"},
+        {"detection_stride": 4, "mask_iou_head": "coarse", "mask_margin": 0.1},
         {"assignment": "task-aligned", "class_loss": "quality"},
     ],
     ids=lambda changes: "-".join(str(value) for value in changes.values()) or "usual",

@@ -46,7 +46,7 @@ class TorchProbe:
         found = decode_boxes(predicted, network.locations(features), network.decoding, score_threshold)
         times.append(now())
         said = network.masks(features.masks, RoIs(found.boxes, found.images, found.labels), batch.sizes)
-        _answer(*decode_masks(said.logits, said.ious, found))
+        _answer(*decode_masks(said.logits, said.ious, found, network.mask_margin))
         times.append(now())
         self._runs.append(tuple(end - start for start, end in itertools.pairwise(times)))
 

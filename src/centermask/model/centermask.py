@@ -17,6 +17,7 @@ from centermask.model.masks.head import MaskHead
 from centermask.model.masks.quality import MaskIoUHead
 from centermask.model.masks.rois import assign_levels, pool_rois
 from centermask.model.pyramid import FeaturePyramid
+from centermask.ops.boxes import widen
 from centermask.structures import Features, ImageBatch, Locations, MaskPredictions, RoIInstances, RoIs
 
 
@@ -36,6 +37,7 @@ class CenterMask(nn.Module):
         detection_stride: Of the finest level that the detection head sees, 8 or 4.
         mask_stride: Of the finest level that feeds the mask branch, 8 or 4.
         mask_levels: How many levels feed the mask branch, from that one on.
+        mask_margin: How far masks may reach beyond their boxes, as a share of the box's sides.
         level_rule: How a box finds its level.
         pixel_mean, pixel_std: Of RGB values between 0 and 255.
         frozen_norm: Keep the statistics of the backbone's batch norms.
@@ -57,6 +59,7 @@ class CenterMask(nn.Module):
         detection_stride: int,
         mask_stride: int,
         mask_levels: int,
+        mask_margin: float,
         level_rule: LevelRule,
         pixel_mean: Sequence[float],
         pixel_std: Sequence[float],
@@ -72,6 +75,7 @@ class CenterMask(nn.Module):
         self.decoding = decoding
         self.detection_stride = detection_stride
         self.mask_strides = tuple(mask_stride * 2**level for level in range(mask_levels))
+        self.mask_margin = mask_margin
         self.level_rule: LevelRule = level_rule
         self.frozen_norm = frozen_norm
         self.compute_dtype = torch.float32
@@ -92,7 +96,7 @@ class CenterMask(nn.Module):
         predicted = self.detection_head(features.detection)
         found = decode_boxes(predicted, self.locations(features), self.decoding, score_threshold)
         said = self.masks(features.masks, RoIs(found.boxes, found.images, found.labels), batch.sizes)
-        return decode_masks(said.logits, said.ious, found), found.images
+        return decode_masks(said.logits, said.ious, found, self.mask_margin), found.images
 
     def features(self, batch: ImageBatch) -> Features:
         """What the two branches see of images."""
@@ -120,7 +124,8 @@ class CenterMask(nn.Module):
         """Masks and their expected IoUs of boxes, each for its own class."""
         finest = self.mask_strides[0].bit_length() - 1
         own = assign_levels(rois, sizes, self.level_rule, len(levels), finest)
-        crops = pool_rois(levels, self.mask_strides, rois, own)
+        regions = rois._replace(boxes=widen(rois.boxes, self.mask_margin))
+        crops = pool_rois(levels, self.mask_strides, regions, own)
         crops = crops.to(self.compute_dtype)
         logits, others = self.mask_head(crops, rois.labels)
         if self.mask_iou_head is None:

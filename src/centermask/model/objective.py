@@ -49,8 +49,9 @@ class Objective(nn.Module):
         detection = detection_losses(predicted, targets, annotated, self.share, config.box_quality, config.class_loss)
         detections = decode_boxes(predicted, locations, model.decoding._replace(max_detections=self.proposals))
         matched = match_rois(
-            detections.of_each(len(truths)), truths, self.rois, others=model.mask_head.neighbours is not None
-        )
+            detections.of_each(len(truths)), truths, self.rois, config.mask_margin,
+            others=model.mask_head.neighbours is not None,
+        )  # fmt: skip
         mask = mask_losses(model.masks(features.masks, matched.rois, batch.sizes), matched, self.share)
         if model.mask_iou_head is None:
             mask = mask._replace(mask_iou=torch.zeros_like(mask.mask))

@@ -9,6 +9,7 @@ from torch import Tensor
 from torchvision.ops import box_iou
 
 from centermask.model.masks.rois import POOLED_SIDE
+from centermask.ops.boxes import widen
 from centermask.ops.mask_crop import crop_masks
 from centermask.structures import Detections, GroundTruth, RoIs, RoITargets
 
@@ -18,20 +19,27 @@ FOREGROUND_IOU = 0.5
 
 @torch.no_grad()
 def match_rois(
-    detections: Sequence[Detections], truths: Sequence[GroundTruth], limit: int, *, others: bool = False
+    detections: Sequence[Detections],
+    truths: Sequence[GroundTruth],
+    limit: int,
+    margin: float = 0.0,
+    *,
+    others: bool = False,
 ) -> RoITargets:
     """Choose training RoIs: the detections and true boxes that lie on an object, at most ``limit`` of an image.
 
     A box lies on the object with which it shares the highest IoU, whatever its predicted class, if that is at least
-    0.5; it is then trained as that object's class. With ``others``, what the boxes show of other objects is told too.
+    0.5; it is then trained as that object's class. Masks are those in the boxes widened by the ``margin``. With
+    ``others``, what is seen there of other objects is told too.
     """
     chosen = [_match(found, truth, limit) for found, truth in zip(detections, truths, strict=True)]
     counts = torch.tensor([len(objects) for _, objects in chosen])
     boxes = torch.cat([boxes for boxes, _ in chosen])
     labels = torch.cat([truth.labels[objects] for truth, (_, objects) in zip(truths, chosen, strict=True)])
-    masks, shares = _mask_targets(chosen, truths)
+    regions = [(widen(own, margin), objects) for own, objects in chosen]
+    masks, shares = _mask_targets(regions, truths)
     images = torch.repeat_interleave(torch.arange(len(truths)), counts).to(boxes.device)
-    neighbours = _neighbours(chosen, truths).to(boxes.device) if others else None
+    neighbours = _neighbours(regions, truths).to(boxes.device) if others else None
     return RoITargets(RoIs(boxes, images, labels), masks.to(boxes.device), shares.to(boxes.device), neighbours)
 
 
