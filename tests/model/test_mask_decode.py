@@ -46,6 +46,8 @@ def test_no_detection_is_no_instance() -> None:
     assert [field.shape for field in decoded] == [(0, 4), (0,), (0,), (0,), (0, 28, 28)]
 
 
-def test_probabilities_are_float32_in_mixed_precision() -> None:
-    decoded = decode_masks(torch.zeros(1, 28, 28).bfloat16(), torch.ones(1).bfloat16(), detections(0.8))
-    assert decoded.masks.dtype == decoded.scores.dtype == torch.float32
+@pytest.mark.parametrize("margin", [0.0, 0.1])
+def test_probabilities_are_float32_in_mixed_precision(margin: float) -> None:
+    with torch.autocast("cpu", torch.bfloat16):
+        decoded = decode_masks(torch.zeros(1, 28, 28).bfloat16(), torch.ones(1).bfloat16(), detections(0.8), margin)
+    assert decoded.masks.dtype == decoded.scores.dtype == decoded.boxes.dtype == torch.float32

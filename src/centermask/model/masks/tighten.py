@@ -31,7 +31,8 @@ def tighten(
     own = torch.where(found, tight, boxes)
     starts, ends = (own[:, :2] - corner) / cells, (own[:, 2:] - corner) / cells
     columns, rows = (_weights(starts[:, axis], ends[:, axis], side) for axis in (0, 1))
-    return own, rows @ masks @ columns.transpose(1, 2)
+    with torch.autocast(masks.device.type, enabled=False):
+        return own, rows @ masks @ columns.transpose(1, 2)
 
 
 def _extent(profile: Float[Tensor, "n side"]) -> tuple[Float[Tensor, " n"], Float[Tensor, " n"]]:
