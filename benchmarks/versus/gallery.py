@@ -68,10 +68,10 @@ def codes(entries: list[dict[str, Any]], size: tuple[int, int]) -> list[Any]:
     return found
 
 
-def shown(truth: dict[str, Any], path: Path) -> list[dict[str, Any]]:
+def shown(truth: dict[str, Any], results: list[dict[str, Any]], objects: int) -> list[dict[str, Any]]:
     """The results of a contender that a user would look at."""
-    least = best_threshold(truth, path)
-    return [one for one in json.loads(path.read_text()) if one["score"] >= least]
+    least = best_threshold(truth, results, objects)
+    return [one for one in results if one["score"] >= least]
 
 
 def main() -> None:
@@ -88,7 +88,9 @@ def main() -> None:
     task = open_task(settings["task"], data, settings["side"], train=False, pictures=pictures)
     test, truth = task.tests[given.test], task.tests[given.test].truth()
     found = {
-        row["settings"]["contender"]: shown(truth, folder / f"{given.test}.json")
+        row["settings"]["contender"]: shown(
+            truth, json.loads((folder / f"{given.test}.json").read_text()), task.objects
+        )
         for row, folder in zip(rows, given.folders, strict=True)
     }
     places = hardest(test, given.pictures)

@@ -187,9 +187,9 @@ def figures(truth: dict[str, Any], results: list[dict[str, Any]], objects: int) 
     }  # fmt: skip
 
 
-def best_threshold(truth: dict[str, Any], results: Path) -> float:
+def best_threshold(truth: dict[str, Any], results: list[dict[str, Any]], objects: int) -> float:
     """The score from which on F1 at mask IoU 0.5 is highest."""
-    return analyse(truth, json.loads(results.read_text())).threshold
+    return analyse(truth, results, max_detections=max(100, objects)).threshold
 
 
 def main() -> None:

@@ -93,7 +93,11 @@ def main() -> None:
     said = next(iter(runs.values())).given
     task = open_task(said.task, said.data, said.side, train=False, pictures=said.pictures)
     test_name, test = next(iter(task.tests.items()))
-    best = {folder.name: best_threshold(test.truth(), folder / f"{test_name}.json") for folder in given.folders}
+    truth = test.truth()
+    best = {
+        folder.name: best_threshold(truth, json.loads((folder / f"{test_name}.json").read_text()), task.objects)
+        for folder in given.folders
+    }
     everything, used = (
         predictions(runs, test, task.objects, given.pictures, least) for least in (dict.fromkeys(runs, 0.0), best)
     )

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from centermask.config import LevelRule, ModelConfig
 from centermask.model.detection.decode import Decoding, decode_boxes
 from centermask.model.detection.head import DetectionHead
-from centermask.model.detection.locations import make_locations
+from centermask.model.detection.locations import make_locations, strides_from
 from centermask.model.layers import batch_norms
 from centermask.model.masks.decode import decode_masks
 from centermask.model.masks.head import MaskHead
@@ -101,10 +101,10 @@ class CenterMask(nn.Module):
     def features(self, batch: ImageBatch) -> Features:
         """What the two branches see of images."""
         pyramid: list[Tensor] = self.pyramid(self.backbone(self.normalise(batch)))
-        finest = min(self.detection_stride, self.mask_strides[0])
-        detection, masks = (stride.bit_length() - finest.bit_length() for stride in (self.detection_stride,
-                                                                                     self.mask_strides[0]))  # fmt: skip
-        return Features(pyramid[detection:], pyramid[masks : masks + len(self.mask_strides)])
+        detection, masks = (
+            pyramid[-len(strides_from(finest)) :] for finest in (self.detection_stride, self.mask_strides[0])
+        )
+        return Features(detection, masks[: len(self.mask_strides)])
 
     def locations(self, features: Features) -> Locations:
         """Where predictions stand on what the detection head sees."""

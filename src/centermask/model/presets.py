@@ -14,13 +14,12 @@ from centermask.model.centermask import CenterMask
 from centermask.model.coco_classes import COCO_CLASSES
 from centermask.model.detection.decode import Decoding
 from centermask.model.detection.head import DetectionHead
+from centermask.model.detection.locations import strides_from
 from centermask.model.layers import set_norm
 from centermask.model.masks.head import MaskHead
 from centermask.model.masks.quality import MaskIoUHead
 from centermask.model.pyramid import FeaturePyramid
 
-LEVELS = {8: 5, 4: 6}
-"""Of the detection head, by the stride of its finest."""
 IMAGENET_MEAN, IMAGENET_STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 
 _LARGE = ModelConfig(class_names=tuple(COCO_CLASSES.values()), category_ids=tuple(COCO_CLASSES))
@@ -105,7 +104,7 @@ def build(config: ModelConfig, *, pretrained: bool = False, backbone: nn.Module 
     backbone = _backbone(config, finest, pretrained) if backbone is None else backbone
     set_norm(backbone, config.norm)
     channels, classes = config.fpn_channels, config.num_classes
-    levels = LEVELS[config.detection_stride]
+    levels = len(strides_from(config.detection_stride))
     widths: Any = backbone.channels
     return CenterMask(
         config=config,

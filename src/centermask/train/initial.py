@@ -52,8 +52,7 @@ def architecture(base: ModelConfig, donor: ModelConfig) -> ModelConfig:
     """The run's preset with everything of the donor that decides the shapes of its layers."""
     shapes = ("backbone", "norm", "fpn_channels", "tower_convs", "detection_stride", "mask_convs", "attention_fusion",
               "mask_neighbours", "mask_iou_head", "class_agnostic_masks", "mask_stride", "mask_levels", "mask_margin",
-              "level_rule",
-              "pixel_mean", "pixel_std")  # fmt: skip
+              "level_rule", "pixel_mean", "pixel_std")  # fmt: skip
     return replace(base, **{name: getattr(donor, name) for name in shapes})
 
 

@@ -14,6 +14,15 @@ BORDERS = (32.0, 64.0, 128.0, 256.0, 512.0, float("inf"))
 the level before ends, or at 0; both ends belong to it."""
 
 
+def strides_from(finest: int) -> tuple[int, ...]:
+    """Of the finest level and all coarser ones.
+
+    >>> strides_from(8)
+    (8, 16, 32, 64, 128)
+    """
+    return STRIDES[STRIDES.index(finest) :]
+
+
 def make_locations(pyramid: Sequence[Tensor], finest: int = 8) -> Locations:
     """The locations of all levels in one line, finest level first, row by row.
 
@@ -27,8 +36,8 @@ def make_locations(pyramid: Sequence[Tensor], finest: int = 8) -> Locations:
     [[4.0, 4.0], [12.0, 4.0], [8.0, 8.0]]
     """
     device = pyramid[0].device
-    first = STRIDES.index(finest)
-    strides, ends = STRIDES[first:], BORDERS[first:]
+    strides = strides_from(finest)
+    ends = BORDERS[-len(strides) :]
     grids = [_grid(level.shape[-2], level.shape[-1], stride, device)
              for level, stride in zip(pyramid, strides, strict=False)]  # fmt: skip
     levels = torch.cat([grid.new_full(grid.shape[:1], level, dtype=torch.int64) for level, grid in enumerate(grids)])
