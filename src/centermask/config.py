@@ -14,7 +14,7 @@ MaskIoUHeadKind = Literal["full", "light", "coarse", "none"]
 LevelRule = Literal["ratio", "area"]
 BoxQuality = Literal["centerness", "iou"]
 ClassLoss = Literal["focal", "quality"]
-Assignment = Literal["fcos", "atss", "task-aligned"]
+Assignment = Literal["fcos", "visible", "atss", "task-aligned"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +59,8 @@ class ModelConfig:
     class_loss: ClassLoss = "focal"
     """Classes are trained towards 1 at an object, or by the quality focal loss towards the IoU of the predicted box."""
     assignment: Assignment = "fcos"
-    """Which locations learn an object: fixed ranges as published, ATSS, or those whose predictions fit it best."""
+    """Which locations learn an object: fixed ranges as published; the same around the middle of what is seen of it, but
+    not where another one is seen in its stead; ATSS; or those whose predictions fit it best."""
     class_names: tuple[str, ...] = ("object",)
     category_ids: tuple[int, ...] = ()
     """COCO's ids of the classes; 1 … C if empty."""

@@ -147,7 +147,7 @@ def test_training_and_prediction_see_the_same_network() -> None:
         torch.testing.assert_close(values(made(small_batch(), TRUTHS)), values(made.eval()(small_batch(), TRUTHS)))
 
 
-@pytest.mark.parametrize("assignment", ["fcos", "atss", "task-aligned"])
+@pytest.mark.parametrize("assignment", ["fcos", "visible", "atss", "task-aligned"])
 def test_a_few_steps_teach_two_pictures_whatever_the_assignment(assignment: str) -> None:
     made = objective(assignment=assignment, box_quality="iou", class_loss="quality", mask_iou_head="none")
     optimizer = torch.optim.AdamW([value for value in made.parameters() if value.requires_grad], lr=1e-3)

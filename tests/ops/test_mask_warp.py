@@ -24,9 +24,11 @@ from centermask.ops.mask_warp import (
     area,
     as_bitmap,
     bounds,
+    covers,
     draw,
     from_rle,
     from_runs,
+    middle,
     move,
     paste,
     resample,
@@ -331,3 +333,32 @@ def test_polygons_become_the_pixels_that_are_drawn() -> None:
     assert (whole_plane(as_bitmap(mask, PICTURE), PICTURE) == whole_plane(mask, PICTURE)).all()
     bitmap = Bitmap(noise(5, 7), 3, 4)
     assert as_bitmap(bitmap, PICTURE) is bitmap
+
+
+# middle and covers
+
+
+def test_the_middle_of_a_rectangle_is_its_centre_whatever_it_is_made_of() -> None:
+    mask = Polygons((rectangle(10, 20, 31, 44),))
+    assert middle(mask).tolist() == middle(drawn_bitmap(mask)).tolist() == [20.5, 32]
+
+
+def test_the_middle_lies_where_the_pixels_are() -> None:
+    # Three pixels over one: (0.5 + 1.5 + 2.5 + 0.5) / 4 and (0.5 · 3 + 1.5) / 4.
+    pixels = np.array([[True, True, True], [True, False, False]])
+    assert middle(Bitmap(pixels, left=100, top=200)).tolist() == [101.25, 200.75]
+
+
+def test_points_are_covered_where_the_plane_is_set() -> None:
+    mask = ellipse(30, 25, 19.3, 16.4)
+    plane = whole_plane(mask, PICTURE)
+    rows, columns = np.indices(PICTURE)
+    points = np.stack([columns, rows], axis=2).reshape(-1, 2) + 0.5
+    for made in (mask, as_bitmap(mask, PICTURE)):
+        assert (covers(made, points).reshape(PICTURE) == plane).all()
+
+
+@every_empty_mask
+def test_an_empty_mask_covers_nothing_and_its_middle_is_finite(mask: Mask) -> None:
+    assert not covers(mask, np.array([[0.0, 0.0], [-1.0, 3.0]])).any()
+    assert np.isfinite(middle(mask)).all()

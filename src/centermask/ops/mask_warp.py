@@ -72,6 +72,44 @@ def _shoelace(points: Float[np.ndarray, "vertices 2"]) -> float:
     return 0.5 * abs(float(np.dot(x[1:], y[:-1]) - np.dot(y[1:], x[:-1]) + closing))
 
 
+def middle(mask: Mask) -> Float[np.ndarray, "2"]:
+    """The centre of mass (x, y) of a mask; that of its bounds if it has no area.
+
+    >>> middle(Bitmap(np.array([[True, True, True, False], [False, False, True, False]]), left=10, top=20)).tolist()
+    [11.75, 20.75]
+    """
+    pixels, left, top = _pixels(mask)
+    rows, columns = np.nonzero(pixels)
+    if not len(rows):
+        return bounds(mask).reshape(2, 2).mean(axis=0)
+    return np.array([left + columns.mean() + 0.5, top + rows.mean() + 0.5])
+
+
+def covers(mask: Mask, points: Float[np.ndarray, "points 2"]) -> Bool[np.ndarray, " points"]:
+    """Whether the pixel at each point (x, y) belongs to a mask.
+
+    >>> covers(Bitmap(np.ones((2, 3), dtype=bool), left=10, top=20), np.array([[12.9, 20.0], [13.0, 20.0]])).tolist()
+    [True, False]
+    """
+    pixels, left, top = _pixels(mask)
+    x, y = np.floor(points).astype(np.int64).T - np.array([[left], [top]])
+    height, width = pixels.shape
+    inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
+    seen = np.zeros(len(points), dtype=bool)
+    seen[inside] = pixels[y[inside], x[inside]]
+    return seen
+
+
+def _pixels(mask: Mask) -> Bitmap:
+    """The pixels of a mask, polygons drawn within their bounds by COCO's rule."""
+    if isinstance(mask, Bitmap):
+        return mask
+    left, top = np.floor(bounds(mask)[:2]).astype(int).tolist()
+    right, bottom = np.ceil(bounds(mask)[2:]).astype(int).tolist()
+    moved = [part - np.array([left, top]) for part in mask.parts]
+    return Bitmap(draw(moved, Size(bottom - top, right - left)), left, top)
+
+
 def draw(parts: Sequence[Float[np.ndarray, "_ 2"]], size: Size) -> Bool[np.ndarray, "height width"]:
     """Draw the union of polygons on a grid by COCO's rule."""
     if not parts or min(size) < 1:

@@ -1,5 +1,6 @@
 """Which object each location should predict (spec 1.6)."""
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
@@ -8,6 +9,7 @@ from centermask.config import Assignment
 from centermask.model.detection import ltrb as distances
 from centermask.model.detection.assignment import rank_by_alignment, rank_by_atss, strain, with_one_each
 from centermask.ops.boxes import box_areas
+from centermask.ops.mask_warp import covers, middle
 from centermask.structures import DensePredictions, DenseTargets, GroundTruth, Locations
 
 CENTER_RADIUS = 1.5
@@ -64,6 +66,8 @@ def _owners(
         return _highest(_rank_by_size(locations, truth.boxes, ltrb))
     strains = strain(locations, truth.boxes)
     match assignment:
+        case "visible":
+            ranks = _rank_by_visibility(locations, truth, ltrb)
         case "atss":
             ranks = rank_by_atss(locations, truth.boxes, ltrb)
         case "task-aligned":
@@ -84,12 +88,33 @@ def _rank_by_size(
     A location may predict an object if it lies strictly inside the object's box and its centre square, and the largest
     of its four distances belongs to its level's range.
     """
-    allowed = _near_center(locations, boxes) & _in_range(locations, ltrb) & (ltrb.amin(dim=2) > 0)
+    centers = (boxes[:, :2] + boxes[:, 2:]) / 2
+    allowed = _near_center(locations, centers) & _in_range(locations, ltrb) & (ltrb.amin(dim=2) > 0)
     return -box_areas(boxes).expand(len(ltrb), -1).masked_fill(~allowed, torch.inf)
 
 
-def _near_center(locations: Locations, boxes: Float[Tensor, "objects 4"]) -> Bool[Tensor, "locations objects"]:
-    centers = (boxes[:, :2] + boxes[:, 2:]) / 2
+def _rank_by_visibility(
+    locations: Locations, truth: GroundTruth, ltrb: Float[Tensor, "locations objects 4"]
+) -> Float[Tensor, "locations objects"]:
+    """Smaller objects first, but none where another one is seen in its stead.
+
+    The published rule gives a location to the smallest of the boxes around it, even where another object hides that one
+    and is all there is to see. Its centre square, here, lies around the middle of what is seen of an object: the middle
+    of its box may be hidden altogether.
+    """
+    inside = ltrb.amin(dim=2) > 0
+    seen = torch.zeros_like(inside)
+    points = locations.points.cpu().double().numpy()
+    for index, mask in enumerate(truth.masks):
+        near = inside[:, index].nonzero().squeeze(1)
+        seen[near, index] = torch.from_numpy(covers(mask, points[near.cpu().numpy()])).to(near.device)
+    hidden = seen.any(dim=1, keepdim=True) & ~seen
+    middles = torch.from_numpy(np.array([middle(mask) for mask in truth.masks])).to(truth.boxes)
+    allowed = _near_center(locations, middles) & _in_range(locations, ltrb) & inside & ~hidden
+    return -box_areas(truth.boxes).expand(len(ltrb), -1).masked_fill(~allowed, torch.inf)
+
+
+def _near_center(locations: Locations, centers: Float[Tensor, "objects 2"]) -> Bool[Tensor, "locations objects"]:
     offsets = (locations.points[:, None] - centers[None]).abs().amax(dim=2)
     return offsets < CENTER_RADIUS * locations.strides[:, None]
 
