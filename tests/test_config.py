@@ -69,6 +69,8 @@ def test_category_ids_count_from_one_unless_given() -> None:
         ({"mask_levels": 6}, "mask_levels"),
         ({"class_threshold": 1.5}, "class_threshold"),
         ({"nms_iou": -0.1}, "nms_iou"),
+        ({"mask_predictor_std": 0.0}, "mask_predictor_std"),
+        ({"mask_predictor_std": float("nan")}, "mask_predictor_std"),
         ({"nms_decay": -1.0}, "nms_decay"),
         ({"nms_decay": float("nan")}, "nms_decay"),
         ({"nms_decay": float("inf")}, "nms_decay"),

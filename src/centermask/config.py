@@ -45,6 +45,9 @@ class ModelConfig:
     """As published; ``light``, without its large layers; ``coarse``, that on a quarter of the cells; or none."""
     mask_neighbours: bool = False
     """The mask head first says where other objects lie in the box, and makes the mask knowing it."""
+    mask_predictor_std: float = 0.001
+    """Of the mask predictor's first weights. Those published let the masks, and what they teach the features, begin
+    late; about 0.4 is for short trainings."""
     class_agnostic_masks: bool = False
     mask_stride: int = 8
     """Of the finest level that feeds the mask branch: 8 as published, or 4 (P2) for small objects and sharp edges."""
@@ -94,6 +97,10 @@ class ModelConfig:
         for name in ("class_threshold", "nms_iou", "score_threshold"):
             _require(0 <= getattr(self, name) <= 1, f"{name} must lie in [0, 1], not {getattr(self, name)}")
         _require(0 <= self.mask_margin <= 1, f"mask_margin must lie in [0, 1], not {self.mask_margin}")
+        _require(
+            0 < self.mask_predictor_std < math.inf,
+            f"mask_predictor_std must be positive, not {self.mask_predictor_std}",
+        )
         _require(0 <= self.nms_decay < math.inf, f"nms_decay must be 0 or a positive number, not {self.nms_decay}")
         _require(self.fpn_channels % 32 == 0, f"fpn_channels must be a multiple of 32, not {self.fpn_channels}")
         for name in ("detection_stride", "mask_stride"):

@@ -141,6 +141,20 @@ def test_a_fresh_head_is_undecided() -> None:
     assert masks(MaskHead(32, 3, 2), crops(6, 32), labels()).abs().max() < 0.1
 
 
+def test_a_wide_start_teaches_the_features_from_the_first_step() -> None:
+    # The gradient that reaches the features is as large as the predictor's weights.
+    taught = list[float]()
+    for std in (0.001, 0.4):
+        torch.manual_seed(0)
+        x = crops(6, 32).requires_grad_()
+        logits = masks(MaskHead(32, 3, 2, std=std), x, labels())
+        wanted = functional.interpolate((x[:, :1] > 0).float(), scale_factor=2)[:, 0]
+        functional.binary_cross_entropy_with_logits(logits, wanted).backward()
+        assert x.grad is not None
+        taught.append(float(x.grad.norm()))
+    assert taught[1] > 100 * taught[0] > 0
+
+
 def test_crops_are_left_untouched() -> None:
     x = crops()
     head()(x, labels())

@@ -117,6 +117,7 @@ def build(config: ModelConfig, *, pretrained: bool = False, backbone: nn.Module 
             config.mask_convs,
             config.attention_fusion,
             neighbours=config.mask_neighbours,
+            std=config.mask_predictor_std,
         ),
         mask_iou_head=_mask_iou_head(config),
         decoding=Decoding(

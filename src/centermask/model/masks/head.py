@@ -59,6 +59,7 @@ class MaskHead(nn.Module):
         fusion: How the attention joins: ``multiply`` as in the paper, ``concatenate`` the input and the attended
             features, or ``none``.
         neighbours: Say first where other objects lie in the box.
+        std: Of the predictor's first weights.
     """
 
     def __init__(
@@ -69,6 +70,7 @@ class MaskHead(nn.Module):
         fusion: AttentionFusion = "multiply",
         *,
         neighbours: bool = False,
+        std: float = 0.001,
     ) -> None:
         super().__init__()
         self.fusion = fusion
@@ -83,7 +85,7 @@ class MaskHead(nn.Module):
             if isinstance(conv, nn.Conv2d):
                 init_he(conv)
         init_he(self.deconv)
-        init_normal(self.predictor, std=0.001)
+        init_normal(self.predictor, std)
 
     def forward(
         self, crops: Float[Tensor, "rois channels 14 14"], labels: Int64[Tensor, " rois"]
