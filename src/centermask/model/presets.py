@@ -39,14 +39,17 @@ _NANO = replace(
 )
 
 PLUS: dict[str, Any] = {
+    "assignment": "visible",
     "detection_stride": 4,
     "mask_convs": 4,
     "mask_iou_head": "coarse",
     "mask_margin": 0.1,
+    "mask_predictor_std": 0.4,
     "mask_stride": 4,
     "nms_iou": 0.75,
     "nms_decay": 1.5,
     "max_detections": 100,
+    "train_rois": 64,
 }
 """What the plus presets have otherwise than the published models; docs/results.md says what each is worth.
 

@@ -78,7 +78,7 @@ def middle(mask: Mask) -> Float[np.ndarray, "2"]:
     >>> middle(Bitmap(np.array([[True, True, True, False], [False, False, True, False]]), left=10, top=20)).tolist()
     [11.75, 20.75]
     """
-    pixels, left, top = _pixels(mask)
+    pixels, left, top = pixels_of(mask)
     rows, columns = np.nonzero(pixels)
     if not len(rows):
         return bounds(mask).reshape(2, 2).mean(axis=0)
@@ -91,7 +91,7 @@ def covers(mask: Mask, points: Float[np.ndarray, "points 2"]) -> Bool[np.ndarray
     >>> covers(Bitmap(np.ones((2, 3), dtype=bool), left=10, top=20), np.array([[12.9, 20.0], [13.0, 20.0]])).tolist()
     [True, False]
     """
-    pixels, left, top = _pixels(mask)
+    pixels, left, top = pixels_of(mask)
     x, y = np.floor(points).astype(np.int64).T - np.array([[left], [top]])
     height, width = pixels.shape
     inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
@@ -100,8 +100,8 @@ def covers(mask: Mask, points: Float[np.ndarray, "points 2"]) -> Bool[np.ndarray
     return seen
 
 
-def _pixels(mask: Mask) -> Bitmap:
-    """The pixels of a mask, polygons drawn within their bounds by COCO's rule."""
+def pixels_of(mask: Mask) -> Bitmap:
+    """The pixels of a mask; polygons are drawn within their bounds, by COCO's rule."""
     if isinstance(mask, Bitmap):
         return mask
     left, top = np.floor(bounds(mask)[:2]).astype(int).tolist()

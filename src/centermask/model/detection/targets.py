@@ -9,7 +9,7 @@ from centermask.config import Assignment
 from centermask.model.detection import ltrb as distances
 from centermask.model.detection.assignment import rank_by_alignment, rank_by_atss, strain, with_one_each
 from centermask.ops.boxes import box_areas
-from centermask.ops.mask_warp import covers, middle
+from centermask.ops.mask_warp import covers, middle, pixels_of
 from centermask.structures import DensePredictions, DenseTargets, GroundTruth, Locations
 
 CENTER_RADIUS = 1.5
@@ -102,15 +102,12 @@ def _rank_by_visibility(
     and is all there is to see. Its centre square, here, lies around the middle of what is seen of an object: the middle
     of its box may be hidden altogether.
     """
-    inside = ltrb.amin(dim=2) > 0
-    seen = torch.zeros_like(inside)
+    drawn = [pixels_of(mask) for mask in truth.masks]
     points = locations.points.cpu().double().numpy()
-    for index, mask in enumerate(truth.masks):
-        near = inside[:, index].nonzero().squeeze(1)
-        seen[near, index] = torch.from_numpy(covers(mask, points[near.cpu().numpy()])).to(near.device)
+    seen = torch.from_numpy(np.stack([covers(mask, points) for mask in drawn], axis=1)).to(ltrb.device)
     hidden = seen.any(dim=1, keepdim=True) & ~seen
-    middles = torch.from_numpy(np.array([middle(mask) for mask in truth.masks])).to(truth.boxes)
-    allowed = _near_center(locations, middles) & _in_range(locations, ltrb) & inside & ~hidden
+    middles = torch.from_numpy(np.stack([middle(mask) for mask in drawn])).to(truth.boxes)
+    allowed = _near_center(locations, middles) & _in_range(locations, ltrb) & (ltrb.amin(dim=2) > 0) & ~hidden
     return -box_areas(truth.boxes).expand(len(ltrb), -1).masked_fill(~allowed, torch.inf)
 
 
