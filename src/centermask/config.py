@@ -71,7 +71,7 @@ class ModelConfig:
     """RGB, 0 to 255."""
     pixel_std: tuple[float, float, float] = (1.0, 1.0, 1.0)
     class_threshold: float = 0.05
-    """Candidates must have a class probability above this."""
+    """Candidates must have a class probability above this; in training, above 0.05 at most."""
     candidates_per_level: int = 1000
     nms_iou: float = 0.6
     """Of two boxes of a class with a greater IoU only the better one stays."""

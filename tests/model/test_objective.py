@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from centermask.model.objective import Objective
 from centermask.structures import GroundTruth, ImageBatch, Losses
@@ -124,6 +124,17 @@ def test_no_more_rois_than_the_limit_are_trained() -> None:
         step(made, (TRUTHS[0], squares()))
         taught.append(made.model.mask_head.predictor.weight.grad.flatten(1).any(dim=1).sum().item())
     assert taught == [1, 2]
+
+
+def test_the_threshold_in_use_does_not_keep_masks_from_learning() -> None:
+    # Of a network that gives every box a probability of 0.27, more boxes than the true ones are trained on.
+    taught = list[float]()
+    for threshold, proposals in ((0.05, 20), (0.9, 20), (0.9, 1)):
+        made = objective(proposals, class_threshold=threshold)
+        nn.init.constant_(made.model.detection_head.class_logits.bias, -1.0)
+        nn.init.constant_(made.model.detection_head.ltrb.bias, 3.0)
+        taught.append(float(values(step(made, TRUTHS)).sum()))
+    assert taught[0] == taught[1] != taught[2]
 
 
 def test_a_small_step_down_the_gradient_lessens_the_loss() -> None:

@@ -14,6 +14,10 @@ from centermask.model.masks.targets import match_rois
 from centermask.model.normalisers import Share, share_over_processes
 from centermask.structures import DensePredictions, DenseTargets, GroundTruth, ImageBatch, Losses
 
+PROPOSAL_THRESHOLD = 0.05
+"""The class probability above which a box is a proposal, at most (spec 2.4): a network that still learns is unsure of
+everything, and what is asked of it in use must not keep the mask branch from learning."""
+
 
 class Objective(nn.Module):
     """What training minimises. Its ``forward`` is one training step without the optimiser: DDP hooks into ``forward``
@@ -47,7 +51,9 @@ class Objective(nn.Module):
         ])  # fmt: skip
         annotated = torch.stack([truth.annotated for truth in truths])
         detection = detection_losses(predicted, targets, annotated, self.share, config.box_quality, config.class_loss)
-        detections = decode_boxes(predicted, locations, model.decoding._replace(max_detections=self.proposals))
+        threshold = min(PROPOSAL_THRESHOLD, model.decoding.class_threshold)
+        drawing = model.decoding._replace(max_detections=self.proposals, class_threshold=threshold)
+        detections = decode_boxes(predicted, locations, drawing)
         matched = match_rois(
             detections.of_each(len(truths)), truths, self.rois, config.mask_margin,
             others=model.mask_head.neighbours is not None,

@@ -40,6 +40,7 @@ _NANO = replace(
 
 PLUS: dict[str, Any] = {
     "assignment": "visible",
+    "class_threshold": 0.1,
     "detection_stride": 4,
     "mask_convs": 4,
     "mask_iou_head": "coarse",
