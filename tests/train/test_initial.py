@@ -11,7 +11,7 @@ from torch import Tensor
 
 from centermask.bundled import BUNDLED
 from centermask.checkpoint import is_counter, save_model
-from centermask.config import TrainConfig
+from centermask.config import Norm, TrainConfig
 from centermask.errors import UserError
 from centermask.model.centermask import CenterMask
 from centermask.model.presets import build, preset
@@ -136,6 +136,16 @@ def test_plus_nano_keeps_its_shape_and_takes_from_the_bundled_nano_what_fits(con
         if key.startswith(("backbone.", "detection_head.box_tower", "detection_head.ltrb")) and not is_counter(key):
             assert torch.equal(value, given[key]), key
     assert "starts from the bundled 'nano'" in run.origin
+
+
+@pytest.mark.parametrize("norm", ["frozen", "group"])
+def test_plus_nano_starts_from_any_nano_that_is_named(norm: Norm, config: Configs, out: Path, tmp_path: Path) -> None:
+    given = build(replace(preset("centermask-nano", ("square",)), norm=norm))
+    save_model(given, tmp_path / "mine.safetensors")
+    named = config(preset="centermask-plus-nano", init=str(tmp_path / "mine.safetensors"), norm=None)
+    run = start(named, [squares(4, 64)], RunFolder(path=out))
+    assert (run.model.config.preset, run.model.config.norm, run.model.config.mask_convs) == (named.preset, norm, 4)
+    assert torch.equal(class_rows(run.model)["square"], class_rows(given)["square"])
 
 
 def test_nano_starts_from_the_bundled_weights_unless_told_otherwise(config: Configs) -> None:

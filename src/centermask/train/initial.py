@@ -16,6 +16,8 @@ from centermask.model.centermask import CenterMask
 
 BUNDLED_OF = {"centermask-nano": "nano", "centermask-plus-nano": "nano"}
 """The bundled network of a preset; one of another preset gives what fits."""
+GROWN_FROM = {"centermask-plus-nano": "centermask-nano"}
+"""The other preset whose weights a preset starts from, as far as they fit."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +38,7 @@ def find_donor(config: TrainConfig) -> Donor | None:
         return None
     if config.init != "auto":
         donor = load_model(resolve_weights(config.init))
-        if donor.config.preset != config.preset:
+        if donor.config.preset not in (config.preset, GROWN_FROM.get(config.preset)):
             raise UserError(f"{config.init}: holds a {donor.config.preset}, the run wants a {config.preset}; "
                             f"add --preset {donor.config.preset}, or give other weights")  # fmt: skip
         return Donor(name=config.init, model=donor)

@@ -197,8 +197,9 @@ def configure(config: TrainConfig, classes: Mapping[str, int], donor: Donor | No
     norm, if none is asked for.
     """
     base = replace(preset(config.preset, tuple(classes)), category_ids=tuple(classes.values()))
-    if donor is not None and donor.model.config.preset == config.preset:
-        base = architecture(base, donor.model.config)
+    if donor is not None:
+        same = donor.model.config.preset == config.preset
+        base = architecture(base, donor.model.config) if same else replace(base, norm=donor.model.config.norm)
     said = ("norm", "attention_fusion", "class_agnostic_masks", "max_detections", "train_proposals", "train_rois")
     given = {name: value for name in said if (value := getattr(config, name)) is not None}
     from_scratch = not (donor or config.pretrained or config.backbone_weights)
