@@ -63,7 +63,8 @@ def _owners(
 ) -> Int64[Tensor, " locations"]:
     """The object of each location, or the number of objects for none."""
     if assignment == "fcos":
-        return _highest(_rank_by_size(locations, truth.boxes, ltrb))
+        centers = (truth.boxes[:, :2] + truth.boxes[:, 2:]) / 2
+        return _highest(_rank_by_size(locations, truth.boxes, ltrb, centers))
     strains = strain(locations, truth.boxes)
     match assignment:
         case "visible":
@@ -81,14 +82,16 @@ def _highest(ranks: Float[Tensor, "locations objects"]) -> Int64[Tensor, " locat
 
 
 def _rank_by_size(
-    locations: Locations, boxes: Float[Tensor, "objects 4"], ltrb: Float[Tensor, "locations objects 4"]
+    locations: Locations,
+    boxes: Float[Tensor, "objects 4"],
+    ltrb: Float[Tensor, "locations objects 4"],
+    centers: Float[Tensor, "objects 2"],
 ) -> Float[Tensor, "locations objects"]:
     """Smaller objects first (FCOS).
 
     A location may predict an object if it lies strictly inside the object's box and its centre square, and the largest
     of its four distances belongs to its level's range.
     """
-    centers = (boxes[:, :2] + boxes[:, 2:]) / 2
     allowed = _near_center(locations, centers) & _in_range(locations, ltrb) & (ltrb.amin(dim=2) > 0)
     return -box_areas(boxes).expand(len(ltrb), -1).masked_fill(~allowed, torch.inf)
 
@@ -107,8 +110,7 @@ def _rank_by_visibility(
     seen = torch.from_numpy(np.stack([covers(mask, points) for mask in drawn], axis=1)).to(ltrb.device)
     hidden = seen.any(dim=1, keepdim=True) & ~seen
     middles = torch.from_numpy(np.stack([middle(mask) for mask in drawn])).to(truth.boxes)
-    allowed = _near_center(locations, middles) & _in_range(locations, ltrb) & (ltrb.amin(dim=2) > 0) & ~hidden
-    return -box_areas(truth.boxes).expand(len(ltrb), -1).masked_fill(~allowed, torch.inf)
+    return _rank_by_size(locations, truth.boxes, ltrb, middles).masked_fill(hidden, -torch.inf)
 
 
 def _near_center(locations: Locations, centers: Float[Tensor, "objects 2"]) -> Bool[Tensor, "locations objects"]:
