@@ -13,7 +13,7 @@ from centermask import Predictor
 from centermask.images import read_image
 
 
-def main(picture: Path, weights: str = "nano") -> None:
+def main(picture: Path, weights: str = "plus-nano") -> None:
     """Print what is found, and write ``STEM_overlay.png`` into the current folder."""
     image = read_image(picture)
     found = Predictor(weights)(image)

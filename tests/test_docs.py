@@ -13,6 +13,7 @@ from typing import get_args
 
 import pytest
 
+from centermask.bundled import BUNDLED
 from centermask.cli import Command, parse
 from centermask.config import TrainConfig
 
@@ -126,7 +127,8 @@ def test_commands_are_understood(document: Path, tmp_path: Path, monkeypatch: py
 def test_the_main_documents_hold_commands() -> None:
     assert {arguments[0] for arguments in commands(ROOT / "README.md")} >= {"train", "evaluate", "predict", "demo"}
     assert commands(ROOT / "docs" / "how-to" / "train-your-own.md")
-    assert commands(ROOT / "docs" / "model-card-nano.md")
+    for name in BUNDLED:
+        assert commands(ROOT / "docs" / f"model-card-{name}.md")
 
 
 @every_document

@@ -4,7 +4,10 @@ from pathlib import Path
 
 from centermask.errors import UserError
 
-BUNDLED = {"nano": Path(__file__).parent / "weights" / "centermask-nano.safetensors"}
+BUNDLED = {name: Path(__file__).parent / "weights" / f"centermask-{name}.safetensors" for name in ("nano", "plus-nano")}
+"""The files of the names that stand for bundled weights."""
+DEFAULT_WEIGHTS = "plus-nano"
+"""What predicts where no weights are named."""
 
 
 def resolve_weights(name: str | Path) -> Path:
@@ -18,7 +21,7 @@ def resolve_weights(name: str | Path) -> Path:
         mend = (
             "install the package again"
             if str(name) in BUNDLED
-            else "give a weights file, an exported file, or 'nano' for the bundled weights"
+            else f"give a weights file, an exported file, or bundled weights: {', '.join(BUNDLED)}"
         )
         raise UserError(f"{path}: no such weights file; {mend}")
     return path

@@ -20,6 +20,7 @@ import tyro
 import yaml
 from tyro.conf import OmitArgPrefixes, OmitSubcommandPrefixes, Positional, subcommand
 
+from centermask.bundled import DEFAULT_WEIGHTS
 from centermask.config import TrainConfig
 from centermask.errors import UserError
 
@@ -108,7 +109,7 @@ class Evaluate:
     """Score weights on annotated pictures: COCO box and mask AP and AR, per class and per size."""
 
     weights: Positional[str]
-    """A weights file or an exported one, or "nano" for the bundled weights."""
+    """A weights file or an exported one, or bundled weights: nano, plus-nano."""
     data: Positional[str]
     """FOLDER, FOLDER:NAME, or gems:; its val split is used, or the only one it has."""
     annotations: Path | None = None
@@ -163,7 +164,7 @@ class Compare:
     """Put two networks side by side on the same pictures, with 95 % intervals."""
 
     a: Positional[str]
-    """A weights file or an exported one, or "nano" for the bundled weights."""
+    """A weights file or an exported one, or bundled weights: nano, plus-nano."""
     b: Positional[str]
     """Another one."""
     data: str
@@ -294,8 +295,8 @@ class Predict:
 
     images: Positional[tuple[str, ...]]
     """Files, folders or patterns; or one video: a file, camera:0, or rtsp://..."""
-    weights: str = "nano"
-    """A weights file or an exported one; the bundled weights find cats and people."""
+    weights: str = DEFAULT_WEIGHTS
+    """A weights file or an exported one, or bundled weights for cats and people: plus-nano, or the faster nano."""
     device: str = "auto"
     """cpu, cuda, or what there is."""
     precision: Precision | None = None
@@ -475,8 +476,8 @@ class Serve:
     Ctrl+C or SIGTERM stops it once it has finished what has begun.
     """
 
-    weights: Positional[str] = "nano"
-    """A weights file or an exported one; the bundled weights find cats and people."""
+    weights: Positional[str] = DEFAULT_WEIGHTS
+    """A weights file or an exported one, or bundled weights for cats and people: plus-nano, or the faster nano."""
     port: int = 8000
     """0 takes any free one."""
     host: str = "127.0.0.1"
@@ -549,7 +550,7 @@ class Export:
     """
 
     weights: Positional[str]
-    """A weights file, or "nano" for the bundled ones."""
+    """A weights file, or bundled weights: nano, plus-nano."""
     out: Path
     """The file: .onnx, .xml (OpenVINO, with a .bin beside it) or .pt2 (torch.export)."""
     format: Literal["onnx", "openvino", "torch-export"] | None = None
@@ -600,7 +601,7 @@ class Bench:
     """Measure how long predictions take on this machine, and where the time goes: files side by side."""
 
     weights: Positional[tuple[str, ...]]
-    """Weights files or exported ones, or "nano" for the bundled weights."""
+    """Weights files or exported ones, or bundled weights: nano, plus-nano."""
     images: str | None = None
     """Pictures: a file, folder or pattern; drawn ones if not given."""
     short_side: int | None = None
@@ -658,7 +659,7 @@ class Demo:
         from centermask.predict import Predictor, predict_files
 
         paths = demo_pictures(self.out)
-        predictor = Predictor("nano")
+        predictor = Predictor(DEFAULT_WEIGHTS)
         failures = predict_files(
             predictor, paths, out=self.out / "overlays", json_file=self.out / "instances.json", on_done=_tell_instances
         )

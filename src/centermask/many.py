@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from centermask.bundled import resolve_weights
+from centermask.bundled import DEFAULT_WEIGHTS, resolve_weights
 from centermask.errors import UserError
 from centermask.files import write_whole
 from centermask.lines import Lines, open_lines
@@ -25,7 +25,7 @@ Answer = dict[str, Any] | PictureError
 class Recipe:
     """How a predictor is made, in plain values, so that another process can make the same one."""
 
-    weights: str = "nano"
+    weights: str = DEFAULT_WEIGHTS
     """A weights file or an exported one."""
     device: str | None = None
     precision: str | None = None

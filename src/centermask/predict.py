@@ -72,9 +72,9 @@ class Predictor:
     >>> instances.overlay(read_image("photo.jpg"))               # doctest: +SKIP
 
     Args:
-        model: A weights file, "nano" for the bundled weights, a file that ``centermask export`` wrote, a ``Runtime``,
-            or a model in PyTorch. A model is moved to the device, put into evaluation mode, told ``max_detections``
-            and, if precision is given, converted.
+        model: A weights file, bundled weights ("nano", "plus-nano"), a file that ``centermask export`` wrote, a
+            ``Runtime``, or a model in PyTorch. A model is moved to the device, put into evaluation mode, told
+            ``max_detections`` and, if precision is given, converted.
         device: Where to compute. None: where a given model is; weights on the accelerator if there is one; an exported
             file on the processor.
         short_side: What the short side of a picture is scaled to, in pixels; None: as the model was trained.

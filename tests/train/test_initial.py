@@ -126,8 +126,9 @@ def test_levels_keep_their_scales_where_a_finer_one_is_added_or_missing() -> Non
     assert started(fine, "cat")[0].detection_head.level_scales.tolist() == [2, 3, 4, 5, 6]
 
 
-def test_plus_nano_keeps_its_shape_and_takes_from_the_bundled_nano_what_fits(config: Configs, out: Path) -> None:
-    run = start(config(preset="centermask-plus-nano", norm=None), [squares(4, 64)], RunFolder(path=out))
+def test_plus_nano_keeps_its_shape_and_takes_from_a_nano_what_fits(config: Configs, out: Path) -> None:
+    settings = config(preset="centermask-plus-nano", init="nano", norm=None)
+    run = start(settings, [squares(4, 64)], RunFolder(path=out))
     own, plus = run.model.config, preset("centermask-plus-nano")
     assert (own.preset, own.mask_convs, own.mask_stride) == (plus.preset, plus.mask_convs, plus.mask_stride)
     assert own.norm == "frozen"
@@ -135,7 +136,7 @@ def test_plus_nano_keeps_its_shape_and_takes_from_the_bundled_nano_what_fits(con
     for key, value in run.model.state_dict().items():
         if key.startswith(("backbone.", "detection_head.box_tower", "detection_head.ltrb")) and not is_counter(key):
             assert torch.equal(value, given[key]), key
-    assert "starts from the bundled 'nano'" in run.origin
+    assert "starts from nano: " in run.origin
 
 
 @pytest.mark.parametrize("norm", ["frozen", "group"])
@@ -148,9 +149,12 @@ def test_plus_nano_starts_from_any_nano_that_is_named(norm: Norm, config: Config
     assert torch.equal(class_rows(run.model)["square"], class_rows(given)["square"])
 
 
-def test_nano_starts_from_the_bundled_weights_unless_told_otherwise(config: Configs) -> None:
-    nano = {"preset": "centermask-nano", "norm": None}
-    assert find_donor(config(**nano)) is not None
+@pytest.mark.parametrize("name", BUNDLED)
+def test_the_nanos_start_from_their_bundled_weights_unless_told_otherwise(name: str, config: Configs) -> None:
+    nano = {"preset": f"centermask-{name}", "norm": None}
+    donor = find_donor(config(**nano))
+    assert donor is not None
+    assert donor.model.config.preset == nano["preset"]
     assert find_donor(config(**nano, init="none")) is None
     assert find_donor(config(**nano, pretrained=True)) is None
     assert find_donor(config(**nano, backbone_weights="x")) is None

@@ -111,7 +111,7 @@ def bench(
     """Measure files side by side, from decoded pictures to run-length coded masks.
 
     Args:
-        paths: Weights files, "nano" for the bundled weights, or files that ``centermask export`` wrote.
+        paths: Weights files, bundled weights ("nano", "plus-nano"), or files that ``centermask export`` wrote.
         images: A file, folder or pattern of pictures; None: some are drawn, of the first network's size.
         short_side: What the short side of a picture is scaled to, in pixels; None: as each network asks.
         rounds: Batches that each file predicts; in each round all files predict the same one.

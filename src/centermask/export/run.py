@@ -48,7 +48,7 @@ def export_model(
     the same. What was compared is written beside it (``FILE.parity.json``, or ``FILE.refused.json``).
 
     Args:
-        weights: A weights file, or "nano" for the bundled weights.
+        weights: A weights file, or bundled weights: "nano", "plus-nano".
         out: The file: ``.onnx``, ``.xml`` (OpenVINO, with a ``.bin`` beside it) or ``.pt2`` (torch.export).
         format: None: as the ending of ``out`` says.
         precision: In what the file computes; for fp16 in OpenVINO, in what it stores weights.

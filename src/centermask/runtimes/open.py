@@ -22,7 +22,7 @@ def open_runtime(
     """Open a network.
 
     Args:
-        model: A weights file, "nano" for the bundled weights, or a file that ``centermask export`` wrote.
+        model: A weights file, bundled weights ("nano", "plus-nano"), or a file that ``centermask export`` wrote.
         device: Where to compute; None: weights on the accelerator if there is one, all else on the processor.
         precision: In what weights compute; None: fp32. An exported file's was fixed at export.
         compile: Compile the dense part of weights with torch.compile.

@@ -14,8 +14,8 @@ from centermask.errors import UserError
 from centermask.model.backbones.timm import PROBE
 from centermask.model.centermask import CenterMask
 
-BUNDLED_OF = {"centermask-nano": "nano", "centermask-plus-nano": "nano"}
-"""The bundled network of a preset; one of another preset gives what fits."""
+BUNDLED_OF = {f"centermask-{name}": name for name in BUNDLED}
+"""The bundled network of a preset."""
 GROWN_FROM = {"centermask-plus-nano": "centermask-nano"}
 """The other preset whose weights a preset starts from, as far as they fit."""
 

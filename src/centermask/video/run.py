@@ -78,7 +78,7 @@ def predict_video(
     fast.
 
     >>> from centermask import Predictor                                                            # doctest: +SKIP
-    >>> predict_video(Predictor("nano"), "clip.mp4", out=Path("found.mp4"), tracker=Tracker())      # doctest: +SKIP
+    >>> predict_video(Predictor("plus-nano"), "clip.mp4", out=Path("found.mp4"), tracker=Tracker()) # doctest: +SKIP
 
     Args:
         finder: Finds the objects of a picture.
