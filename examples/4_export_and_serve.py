@@ -15,7 +15,7 @@ from urllib.request import Request, urlopen
 from centermask.export.run import export_model
 
 
-def main(picture: Path, weights: str = "nano") -> None:
+def main(picture: Path, weights: str = "plus-nano") -> None:
     """Write ``model.onnx`` into the current folder, and print what its service finds."""
     model = Path("model.onnx")
     if not model.exists():

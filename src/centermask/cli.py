@@ -630,7 +630,7 @@ class Bench:
         from centermask.files import write_whole
 
         if not self.weights:
-            raise UserError("nothing to measure; name weights or exported files, or nano")
+            raise UserError("nothing to measure; name weights or exported files, or bundled weights: nano, plus-nano")
         with _progress() as progress:
             task = progress.add_task("measuring", total=None)
             found = bench(

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from centermask.bundled import resolve_weights
+from centermask.bundled import BUNDLED
 from centermask.errors import UserError
 from centermask.images import Fitted, SoftInstances
 from centermask.model.centermask import CenterMask
@@ -140,9 +140,10 @@ def test_only_our_own_network_can_be_converted(asked: dict[str, object]) -> None
         Predictor(Quadrants(), **asked)
 
 
-def test_the_bundled_weights_have_a_name() -> None:
-    runtime = open_runtime("nano", "cpu")
-    assert runtime.config == CenterMask.load(resolve_weights("nano")).config
+@pytest.mark.parametrize("name", BUNDLED)
+def test_bundled_weights_have_a_name(name: str) -> None:
+    runtime = open_runtime(name, "cpu")
+    assert runtime.config == CenterMask.load(BUNDLED[name]).config
 
 
 def test_other_files_are_told_apart_as_before(tmp_path: Path) -> None:

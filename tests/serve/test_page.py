@@ -1,4 +1,4 @@
-"""The page in a real browser, before a real service with the bundled weights."""
+"""The page in a real browser, before a real service with nano."""
 
 import io
 import json
