@@ -20,7 +20,7 @@ import tyro
 import yaml
 from tyro.conf import OmitArgPrefixes, OmitSubcommandPrefixes, Positional, subcommand
 
-from centermask.bundled import DEFAULT_WEIGHTS
+from centermask.bundled import BUNDLED, DEFAULT_WEIGHTS
 from centermask.config import TrainConfig
 from centermask.errors import UserError
 
@@ -630,7 +630,9 @@ class Bench:
         from centermask.files import write_whole
 
         if not self.weights:
-            raise UserError("nothing to measure; name weights or exported files, or bundled weights: nano, plus-nano")
+            raise UserError(
+                f"nothing to measure; name weights or exported files, or bundled weights: {', '.join(BUNDLED)}"
+            )
         with _progress() as progress:
             task = progress.add_task("measuring", total=None)
             found = bench(

@@ -28,7 +28,7 @@ class TiledPredictor:
     down as without tiles. A picture that fits into one tile gets the predictor's own answer.
 
     >>> from centermask import Predictor, TiledPredictor                               # doctest: +SKIP
-    >>> instances = TiledPredictor(Predictor("plus-nano"), tile=640)("aerial.tif")          # doctest: +SKIP
+    >>> instances = TiledPredictor(Predictor("plus-nano"), tile=640)("aerial.tif")     # doctest: +SKIP
 
     Args:
         predictor: Finds the objects of a tile. Its ``score_threshold`` holds for what a tile shows of an object, its

@@ -41,7 +41,7 @@ class Tracker:
     one class. What matches none gets the next number, from 1 on; no number is given twice.
 
     >>> from centermask import Predictor                         # doctest: +SKIP
-    >>> predict, tracker = Predictor("plus-nano"), Tracker()          # doctest: +SKIP
+    >>> predict, tracker = Predictor("plus-nano"), Tracker()     # doctest: +SKIP
     >>> for picture in pictures:                                 # doctest: +SKIP
     ...     ids = tracker.update(predict(picture))               # doctest: +SKIP
 

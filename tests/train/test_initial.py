@@ -154,7 +154,7 @@ def test_the_nanos_start_from_their_bundled_weights_unless_told_otherwise(name: 
     nano = {"preset": f"centermask-{name}", "norm": None}
     donor = find_donor(config(**nano))
     assert donor is not None
-    assert donor.model.config.preset == nano["preset"]
+    assert (donor.name, donor.model.config.preset) == (f"the bundled '{name}'", nano["preset"])
     assert find_donor(config(**nano, init="none")) is None
     assert find_donor(config(**nano, pretrained=True)) is None
     assert find_donor(config(**nano, backbone_weights="x")) is None

@@ -2,7 +2,7 @@
 
 >>> from centermask import Predictor                             # doctest: +SKIP
 >>> from centermask.serve import Settings, make_app              # doctest: +SKIP
->>> app = make_app(Predictor("plus-nano"), Settings(queue=16))        # doctest: +SKIP
+>>> app = make_app(Predictor("plus-nano"), Settings(queue=16))   # doctest: +SKIP
 """
 
 from centermask.errors import UserError
