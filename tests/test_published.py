@@ -252,6 +252,34 @@ def test_our_own_and_timms_names_are_understood(tmp_path: Path, backbone: str) -
         assert all(torch.equal(own[key], ours[key]) for key in own if not key.endswith("num_batches_tracked"))
 
 
+NORM = ("weight", "bias", "running_mean", "running_var")
+
+
+def test_efficientnets_blocks_are_found_though_counted_through_all_stages(tmp_path: Path) -> None:
+    backbone = "timm:tf_efficientnet_lite0"
+    own = build(ModelConfig(backbone=backbone)).backbone.state_dict()
+    own = {key: torch.rand(value.shape) if value.is_floating_point() else value for key, value in own.items()}
+    theirs = {"_conv_stem.weight": own["network.conv_stem.weight"], "_fc.weight": torch.ones(3)}
+    theirs |= {f"_bn0.{part}": own[f"network.bn1.{part}"] for part in NORM}
+    depths = enumerate((1, 2, 2, 3, 3, 4, 1))
+    for index, place in enumerate(f"{stage}.{block}" for stage, depth in depths for block in range(depth)):
+        spelled = {"conv_pw": "_expand_conv", "bn1": "_bn0", "conv_dw": "_depthwise_conv", "bn2": "_bn1",
+                   "conv_pwl": "_project_conv", "bn3": "_bn2"}  # fmt: skip
+        if index == 0:  # does not expand
+            spelled = {"conv_dw": "_depthwise_conv", "bn1": "_bn1", "conv_pw": "_project_conv", "bn2": "_bn2"}
+        for name, name_there in spelled.items():
+            for part in ["weight"] if name.startswith("conv") else NORM:
+                theirs[f"_blocks.{index}.{name_there}.{part}"] = own[f"network.blocks.{place}.{name}.{part}"]
+    torch.save(theirs, tmp_path / "lite0.pth")
+    ours = import_backbone(tmp_path / "lite0.pth", backbone)
+    assert ours.keys() == own.keys()
+    assert all(torch.equal(own[key], ours[key]) for key in own if not key.endswith("num_batches_tracked"))
+    del theirs["_blocks.15._bn2.bias"]
+    torch.save(theirs, tmp_path / "lite0.pth")
+    with pytest.raises(UserError, match=r"1 of \d+ tensors .*_blocks\.15\._bn2\.bias"):
+        import_backbone(tmp_path / "lite0.pth", backbone)
+
+
 def test_weights_in_16_bits_are_widened(tmp_path: Path) -> None:
     torch.save({key: value.half() for key, value in backbone_part(SMALL).items()}, tmp_path / "b.pth")
     ours = import_backbone(tmp_path / "b.pth", "vovnet19-slim-dw")

@@ -4,20 +4,21 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+import timm
 import torch
 from fcos_with_masks import FcosWithMasks
 from mask_rcnn import MaskRcnn
 from torch import Tensor, nn
 
 from centermask import build, preset
-from centermask.checkpoint import load_backbone
+from centermask.checkpoint import load_backbone, load_tensors
 from centermask.config import ModelConfig
 from centermask.model.objective import Objective
-from centermask.model.presets import IMAGENET_MEAN, IMAGENET_STD, PLUS
+from centermask.model.presets import PLUS
 from centermask.structures import GroundTruth, ImageBatch, RoIInstances
 
 NAMES = ("mask-rcnn", "fcos+masks", "faithful", "plus")
-"""Contenders that are no presets; all have the backbone, and ours the widths, of ``centermask-lite-mv2``."""
+"""Contenders that are no presets; ours have the widths of ``centermask-lite-mv2``."""
 
 
 class Ours(nn.Module):
@@ -53,18 +54,21 @@ def contender(name: str, class_names: Sequence[str], side: int, objects: int, ba
     """Build a contender.
 
     Args:
-        name: ``mask-rcnn``, ``fcos+masks``, ``faithful`` (Lite with MobileNetV2), ``plus`` (the same with what the plus
-            presets have), or a preset; ours with ``KEY=VALUE`` after a plus sign each where they differ from that, as
+        name: ``mask-rcnn``, ``fcos+masks``, ``faithful`` (Lite), ``plus`` (the same with what the plus presets have),
+            or a preset; ours with ``KEY=VALUE`` after a plus sign each where they differ from that, as
             ``faithful+attention_fusion=none``.
         class_names: What to find.
         side: Short side of the pictures.
         objects: How many to find in a picture.
-        backbone: The file that ``centermask import-backbone`` wrote.
+        backbone: The file that ``centermask import-backbone`` wrote; its network, one of timm's, is that of all.
     """
+    body = load_tensors(backbone)[0]["backbone"]
+    taught = timm.get_pretrained_cfg(body.removeprefix("timm:")).to_dict()
     name, *changes = name.split("+") if not name.startswith("fcos") else [name]
     base = replace(
         preset("centermask-lite-mv2" if name in NAMES else name, tuple(class_names)),
-        pixel_mean=IMAGENET_MEAN, pixel_std=IMAGENET_STD, test_short_side=side, test_long_side=2 * side,
+        backbone=body, pixel_mean=tuple(255 * one for one in taught["mean"]),
+        pixel_std=tuple(255 * one for one in taught["std"]), test_short_side=side, test_long_side=2 * side,
         max_detections=objects,
     )  # fmt: skip
     match name:

@@ -51,6 +51,11 @@ _PARTS = {"conv": "conv", "norm": "norm", "depthwise": "dw_conv3x3", "pointwise"
 _MOBILENET_STARTS = (1, 2, 4, 7, 11, 14, 17)
 _MOBILENET_PARTS = {"conv_pw": 0, "bn1": 1, "conv_dw": 3, "bn2": 4, "conv_pwl": 6, "bn3": 7}
 _MOBILENET_FIRST = {"conv_dw": 0, "bn1": 1, "conv_pw": 3, "bn2": 4}
+# EfficientNets of the other well-known port to PyTorch, which counts its blocks through all stages.
+_EFFICIENT_STEM = {"conv_stem": "_conv_stem", "bn1": "_bn0"}
+_EFFICIENT_PARTS = {"conv_pw": "_expand_conv", "bn1": "_bn0", "conv_dw": "_depthwise_conv", "bn2": "_bn1",
+                    "conv_pwl": "_project_conv", "bn3": "_bn2"}  # fmt: skip
+_EFFICIENT_FIRST = {"conv_dw": "_depthwise_conv", "bn1": "_bn1", "conv_pw": "_project_conv", "bn2": "_bn2"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -173,7 +178,8 @@ def import_backbone(path: Path, backbone: str, *, bgr: bool = False) -> dict[str
     """Weights of a backbone alone from a third-party file, in our names.
 
     Understands the published VoVNetV2 names (with or without the full prefix), MobileNetV2's ``features.i.conv.j``,
-    timm's names, and ours. Parts that we do not use (a classifier, a last convolution) are left aside.
+    EfficientNet-Lite's ``_blocks.i._depthwise_conv``, timm's names, and ours. Parts that we do not use (a classifier, a
+    last convolution) are left aside.
 
     Args:
         path: A pickle of plain tensors.
@@ -186,13 +192,16 @@ def import_backbone(path: Path, backbone: str, *, bgr: bool = False) -> dict[str
     tensors = {key.removeprefix("module.").removeprefix(f"{_FEATURES}."): value
                for key, value in read_pickle(path).items()}  # fmt: skip
     found, missing = {}, []
-    for ours, like in build(replace(ModelConfig(), backbone=backbone)).backbone.state_dict().items():
+    wanted = build(replace(ModelConfig(), backbone=backbone)).backbone.state_dict()
+    blocks = list(dict.fromkeys(_block(ours) for ours in wanted if ".blocks." in ours))
+    for ours, like in wanted.items():
         if is_counter(ours):
             found[ours] = like
             continue
-        source = next((tensors[key] for key in _spellings(ours, backbone) if key in tensors), None)
+        spellings = _spellings(ours, backbone, blocks)
+        source = next((tensors[key] for key in spellings if key in tensors), None)
         if source is None or source.shape != like.shape:
-            missing.append(_spellings(ours, backbone)[-1])
+            missing.append(spellings[-1])
         else:
             found[ours] = source.float()
     if missing:
@@ -204,10 +213,12 @@ def import_backbone(path: Path, backbone: str, *, bgr: bool = False) -> dict[str
     return {**found, first: found[first].flip(1)} if bgr else found
 
 
-def _spellings(ours: str, backbone: str) -> list[str]:
+def _spellings(ours: str, backbone: str, blocks: list[str]) -> list[str]:
     spellings = [ours, ours.removeprefix("network.")]
     if backbone in VOVNETS or backbone.startswith("timm:mobilenetv2_100"):
         spellings.append(backbone_key(ours, backbone))
+    if "efficientnet_lite" in backbone:
+        spellings.append(_efficientnet_key(ours, blocks))
     return spellings
 
 
@@ -270,3 +281,16 @@ def _mobilenet_key(ours: str) -> str:
     stage, block, part, tensor = int(parts[1]), int(parts[2]), parts[3], parts[4]
     places = _MOBILENET_FIRST if stage == 0 else _MOBILENET_PARTS
     return f"features.{_MOBILENET_STARTS[stage] + block}.conv.{places[part]}.{tensor}"
+
+
+def _block(ours: str) -> str:
+    """``network.blocks.1.0.bn1.bias`` to ``network.blocks.1.0``."""
+    return ".".join(ours.split(".")[:4])
+
+
+def _efficientnet_key(ours: str, blocks: list[str]) -> str:
+    parts = ours.removeprefix("network.").split(".")
+    if parts[0] != "blocks":
+        return f"{_EFFICIENT_STEM[parts[0]]}.{parts[1]}"
+    names = _EFFICIENT_FIRST if parts[1] == "0" else _EFFICIENT_PARTS
+    return f"_blocks.{blocks.index(_block(ours))}.{names[parts[3]]}.{parts[4]}"
