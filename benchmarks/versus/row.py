@@ -50,6 +50,9 @@ def options() -> argparse.Namespace:
     parser.add_argument("--side", type=int, default=256)
     parser.add_argument("--lr", type=float, default=4e-4, help="for a batch of 16; scaled to the batch")
     parser.add_argument("--backbone-lr", type=float, default=1.0, help="share of the learning rate for the backbone")
+    parser.add_argument(
+        "--warmup", type=float, default=0.05, help="share of the steps in which the learning rate rises"
+    )
     parser.add_argument("--copy-paste", type=float, default=0.0)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1)
@@ -96,7 +99,9 @@ class Training:
     def learn(self, images: Any, truths: Any) -> float:
         """One step; gives the loss."""
         steps = self.given.epochs * self.plan.batches
-        rate = peak_lr("adamw", self.given.batch, self.given.lr) * lr_factor(self.step, steps, "cosine", 0.05)
+        rate = peak_lr("adamw", self.given.batch, self.given.lr) * lr_factor(
+            self.step, steps, "cosine", self.given.warmup
+        )
         for group in self.optimizer.param_groups:
             group["lr"] = rate * group["share"]
         torch.manual_seed(self.given.seed * 1_000_003 + self.step)

@@ -30,8 +30,8 @@ from centermask.predict import Predictor
 
 def trained(folder: Path) -> Training:
     """A row as it was after its last epoch."""
-    settings = json.loads((folder / "row.json").read_text())["settings"]
-    settings |= {"folder": folder, "data": Path(settings["data"])}
+    told = json.loads((folder / "row.json").read_text())["settings"]
+    settings = {"warmup": 0.05} | told | {"folder": folder, "data": Path(told["data"])}
     training = Training(
         SimpleNamespace(**settings),
         open_task(settings["task"], settings["data"], settings["side"], pictures=settings.get("pictures")),

@@ -43,6 +43,9 @@ class ModelConfig:
     attention_fusion: AttentionFusion = "multiply"
     mask_iou_head: MaskIoUHeadKind = "full"
     """As published; ``light``, without its large layers; ``coarse``, that on a quarter of the cells; or none."""
+    mask_iou_gradient: bool = True
+    """Whether the mask-IoU head also teaches the features and the masks that it judges, as published. Its gradients are
+    large and erratic early on; at high learning rates training is steadier without."""
     mask_neighbours: bool = False
     """The mask head first says where other objects lie in the box, and makes the mask knowing it."""
     mask_predictor_std: float = 0.001

@@ -54,6 +54,20 @@ def test_the_gradient_reaches_mask_features_and_every_parameter(kind: MaskIoUHea
 
 
 @KINDS
+def test_a_head_that_only_judges_learns_the_same_and_teaches_nothing_else(kind: MaskIoUHeadKind) -> None:
+    torch.manual_seed(0)
+    made = MaskIoUHead(4, 3, 2, kind, gradient=False)
+    other = MaskIoUHead(4, 3, 2, kind)
+    other.load_state_dict(made.state_dict())
+    for one, reached in ((made, False), (other, True)):
+        crops, masks, labels = inputs()
+        one(crops.requires_grad_(), masks.requires_grad_(), labels).square().sum().backward()
+        assert (crops.grad is not None, masks.grad is not None) == (reached, reached)
+    for ours, theirs in zip(made.parameters(), other.parameters(), strict=True):
+        torch.testing.assert_close(ours.grad, theirs.grad)
+
+
+@KINDS
 def test_no_roi_has_no_iou_and_gives_every_parameter_a_gradient_of_zero(kind: MaskIoUHeadKind) -> None:
     made = head(kind)
     ious = made(*inputs(0))

@@ -43,6 +43,7 @@ PLUS: dict[str, Any] = {
     "class_threshold": 0.1,
     "detection_stride": 4,
     "mask_convs": 4,
+    "mask_iou_gradient": False,
     "mask_iou_head": "coarse",
     "mask_margin": 0.1,
     "mask_predictor_std": 0.4,
@@ -160,4 +161,6 @@ def _mask_iou_head(config: ModelConfig) -> MaskIoUHead | None:
         case "none":
             return None
         case kind:
-            return MaskIoUHead(config.fpn_channels, config.num_classes, config.mask_convs, kind)
+            return MaskIoUHead(
+                config.fpn_channels, config.num_classes, config.mask_convs, kind, gradient=config.mask_iou_gradient
+            )
