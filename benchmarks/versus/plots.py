@@ -66,20 +66,21 @@ def recall_against_overlap(tests: dict[str, Evaluable], folders: dict[str, Path]
         sizes = [int((places == place).sum()) for place in range(4)]
         panel.set_xticks(range(4), [f"{label}\n{size}" for label, size in zip(OVERLAPS, sizes, strict=True)])
         panel.set(title=test_name, xlabel="box IoU with the nearest of its class; objects", ylabel="AR", ylim=(0, 1))
-    panels[0, 0].legend(fontsize=8)
+    panels[0, -1].legend(fontsize=8)
     return figure
 
 
 def precision_against_time(folders: dict[str, Path], test: str) -> Figure:
     """Mask AP of a test set against the seconds of an epoch."""
     figure, panel = pyplot.subplots(figsize=(4.6, 3.8))
-    for colour, (name, row) in zip(COLOURS, zip(folders, read(list(folders.values())), strict=True), strict=False):
+    rows = read(list(folders.values()))
+    for colour, (name, row) in zip(COLOURS, zip(folders, rows, strict=True), strict=False):
         x, y = statistics.median(row["seconds"]), 100 * row["tests"][test]["mask_ap"]
         panel.plot(x, y, "o", color=colour)
         panel.annotate(name, (x, y), textcoords="offset points", xytext=(6, 4), fontsize=8)
     panel.set(xlabel="seconds of an epoch", ylabel="mask AP", title=test)
     panel.margins(0.25)
-    panel.set_xlim(left=0)
+    panel.set_xlim(0, 1.3 * max(statistics.median(row["seconds"]) for row in rows))
     return figure
 
 
