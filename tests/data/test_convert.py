@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -89,6 +89,7 @@ def test_any_bitmap_survives(tmp_path_factory: pytest.TempPathFactory, pixels: n
 
 
 @settings(deadline=None, max_examples=40)
+@example(points=[np.array([[-7, 0], [-7, -7], [-7, -7], [-7, -7], [510, 50]])], to="yolo")
 @given(
     points=st.lists(arrays(np.int64, (5, 2), elements=st.integers(-100, 4000)), min_size=1, max_size=3),
     to=st.sampled_from(FORMATS[1:3]),
@@ -104,7 +105,23 @@ def test_any_polygons_draw_the_same(
     except UserError:  # encloses nothing inside of the picture
         return
     convert(str(data), folder / "out", to=to)
-    assert codes(open_data(str(folder / "out"))) == source
+    # One that draws no pixel, a splinter over the border, need not be kept.
+    assert drawn(codes(open_data(str(folder / "out")))) == drawn(source)
+
+
+def drawn(found: dict[str, list[tuple[str, str]]]) -> dict[str, list[tuple[str, str]]]:
+    """Without the objects that have no pixel."""
+    nothing = to_rle(Bitmap(np.zeros((0, 0), dtype=bool), 0, 0), SIZE)["counts"]
+    return {name: [one for one in objects if one[1] != nothing] for name, objects in found.items()}
+
+
+def test_a_splinter_over_the_border_that_draws_nothing_is_left_out_and_said(tmp_path: Path) -> None:
+    splinter = [-0.07, 0, -0.07, -0.07, -0.07, -0.07, 5.1, 0.5]
+    data = single_coco(tmp_path / "data", [splinter], [[2, 2, 9, 2, 9, 9]])
+    converted = convert(str(data), tmp_path / "out", to="yolo")
+    assert converted.notes == ("1 object left out: no pixel of the picture is drawn",)
+    assert drawn(codes(open_data(str(tmp_path / "out")))) == drawn(codes(open_data(str(data))))
+    assert len(codes(open_data(str(tmp_path / "out")))["a"]) == 1
 
 
 def test_polygons_stay_polygons(pets: Path, tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from centermask.data.coco_masks import parse_segmentation
 from centermask.data.formats.labels import SPLITS
-from centermask.data.formats.outline import one_outline
+from centermask.data.formats.outline import Ring, one_outline
 from centermask.data.formats.writer import Labelled, Page, Target, countable, text_file, told
 from centermask.data.formats.yolo_line import YoloObject, format_line, parse_line
 from centermask.data.formats.yolo_yaml import format_yaml
@@ -16,6 +16,7 @@ class YoloWriter:
     def __init__(self, target: Target) -> None:
         self._target = target
         self._crowds = 0
+        self._unseen = 0
         self._too_ragged = 0
 
     def place(self, page: Page) -> Path:
@@ -23,17 +24,20 @@ class YoloWriter:
 
     def write(self, page: Page) -> None:
         objects = countable(page)
-        lines = [line for one in objects if (line := self._line(one, page))]
+        outlines = [(one, one_outline(one.item.segmentation, page.size)) for one in objects]
+        seen = [(one, outline) for one, outline in outlines if len(outline)]
+        lines = [line for one, outline in seen if (line := self._line(one, outline, page))]
         self._crowds += len(page.objects) - len(objects)
-        self._too_ragged += len(objects) - len(lines)
+        self._unseen += len(objects) - len(seen)
+        self._too_ragged += len(seen) - len(lines)
         text_file(self._target.folder / "labels" / page.split / f"{page.stem}.txt", "".join(f"{x}\n" for x in lines))
 
-    def _line(self, one: Labelled, page: Page) -> str | None:
+    def _line(self, one: Labelled, outline: Ring, page: Page) -> str | None:
         """The line of an object, or none if its outline is longer than the reader takes."""
-        line = format_line(YoloObject(one.label, one_outline(one.item.segmentation, page.size)), page.size)
+        line = format_line(YoloObject(one.label, outline), page.size)
         try:
-            outline = parse_line(line, page.size, range(len(self._target.class_names))).outline
-            parse_segmentation([outline.ravel().tolist()], page.size)
+            again = parse_line(line, page.size, range(len(self._target.class_names))).outline
+            parse_segmentation([again.ravel().tolist()], page.size)
         except ValueError:
             return None
         return line
@@ -44,5 +48,6 @@ class YoloWriter:
         text_file(self._target.folder / "data.yaml", format_yaml(dict(enumerate(self._target.class_names)), places))
         return [
             *told(self._crowds, "crowd region", "left out: YOLO has only single objects"),
+            *told(self._unseen, "object", "left out: no pixel of the picture is drawn"),
             *told(self._too_ragged, "object", "left out: the outline is too ragged for one polygon"),
         ]
