@@ -74,13 +74,14 @@ def precision_against_time(folders: dict[str, Path], test: str) -> Figure:
     """Mask AP of a test set against the seconds of an epoch."""
     figure, panel = pyplot.subplots(figsize=(4.6, 3.8))
     rows = read(list(folders.values()))
-    for colour, (name, row) in zip(COLOURS, zip(folders, rows, strict=True), strict=False):
-        x, y = statistics.median(row["seconds"]), 100 * row["tests"][test]["mask_ap"]
+    seconds = [statistics.median(row["seconds"]) for row in rows]
+    for colour, name, x, row in zip(COLOURS, folders, seconds, rows, strict=False):
+        y = 100 * row["tests"][test]["mask_ap"]
         panel.plot(x, y, "o", color=colour)
         panel.annotate(name, (x, y), textcoords="offset points", xytext=(6, 4), fontsize=8)
     panel.set(xlabel="seconds of an epoch", ylabel="mask AP", title=test)
     panel.margins(0.25)
-    panel.set_xlim(0, 1.3 * max(statistics.median(row["seconds"]) for row in rows))
+    panel.set_xlim(0, 1.3 * max(seconds))
     return figure
 
 
