@@ -21,8 +21,10 @@ COLUMNS = {
     "AR crowded": "crowded_ar",
 }  # fmt: skip
 """Headings and figures; in hundredths."""
-HEADINGS = ["task", "test set", "pictures", "objects", "crowded", "contender", "epochs", "lr", "seeds", *COLUMNS,
-            "s/epoch", "MB", "M parameters", "masks", "ms"]  # fmt: skip
+WAY = ("backbone", "epochs", "side", "lr", "warmup", "copy_paste")
+"""Settings: rows that differ in one of them are no seeds of each other."""
+HEADINGS = ["task", "test set", "pictures", "objects", "crowded", "contender", *WAY, "seeds", *COLUMNS, "s/epoch", "MB",
+            "M parameters", "masks", "ms"]  # fmt: skip
 
 
 def read(folders: Sequence[Path]) -> list[dict[str, Any]]:
@@ -32,26 +34,27 @@ def read(folders: Sequence[Path]) -> list[dict[str, Any]]:
 
 def lines(rows: Sequence[dict[str, Any]]) -> list[list[str]]:
     """A line for each contender, way of training and test set, those that can be compared beside each other."""
-    groups: dict[tuple[Any, ...], list[dict[str, Any]]] = defaultdict(list)
+    groups: dict[tuple[str, ...], list[dict[str, Any]]] = defaultdict(list)
     for row in rows:
         given = row["settings"]
+        way = [_shown(given[setting]) for setting in WAY]
         for test in row["tests"]:
-            groups[given["task"], test, given["epochs"], given["side"], given["contender"], given["lr"]].append(row)
-    order = {key: place for place, key in enumerate(dict.fromkeys((key[0], key[1], key[2]) for key in groups))}
-    return [
-        _line(key, same)
-        for key, same in sorted(groups.items(), key=lambda item: order[item[0][0], item[0][1], item[0][2]])
-    ]
+            groups[given["task"], test, given["contender"], *way].append(row)
+    places = list(dict.fromkeys(key[:2] for key in groups))
+    return [_line(key, same) for key, same in sorted(groups.items(), key=lambda item: places.index(item[0][:2]))]
 
 
-def _line(key: tuple[Any, ...], same: Sequence[dict[str, Any]]) -> list[str]:
-    task, test, epochs, _, name, lr = key
+def _shown(value: str | float) -> str:
+    return Path(value).stem if isinstance(value, str) else f"{value:g}"
+
+
+def _line(key: tuple[str, ...], same: Sequence[dict[str, Any]]) -> list[str]:
+    task, test, name, *way = key
     figures = [row["tests"][test] for row in same]
     seconds = statistics.median(value for row in same for value in row["seconds"])
     return [
         task, test, str(figures[0]["images"]), str(figures[0]["instances"]), str(figures[0]["crowded"]), name,
-        str(epochs), f"{lr:g}", str(len(same)), *(_spread([100 * one[figure] for one in figures])
-                                                 for figure in COLUMNS.values()),
+        *way, str(len(same)), *(_spread([100 * one[figure] for one in figures]) for figure in COLUMNS.values()),
         f"{seconds:.0f}", f"{max(row['memory_mb'] for row in same):.0f}", f"{same[0]['parameters'] / 1e6:.1f}",
         f"{statistics.mean(one['found'] for one in figures):.0f}",
         f"{statistics.median(one['ms'] for one in figures):.0f}",
@@ -81,7 +84,7 @@ def print_table(folders: Sequence[Path], *, as_markdown: bool = False) -> None:
     table = Table(*HEADINGS)
     for line in found:
         table.add_row(*line)
-    Console(width=220).print(table)
+    Console(width=280).print(table)
 
 
 if __name__ == "__main__":

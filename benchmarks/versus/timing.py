@@ -31,8 +31,7 @@ from centermask.predict import Predictor
 def trained(folder: Path) -> Training:
     """A row as it was after its last epoch."""
     told = json.loads((folder / "row.json").read_text())["settings"]
-    # Rows made before the warm-up could be chosen do not name it.
-    settings = {"warmup": 0.05} | told | {"folder": folder, "data": Path(told["data"])}
+    settings = told | {"folder": folder, "data": Path(told["data"])}
     training = Training(
         SimpleNamespace(**settings),
         open_task(settings["task"], settings["data"], settings["side"], pictures=settings.get("pictures")),
