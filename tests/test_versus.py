@@ -18,7 +18,7 @@ settings: {task: gems, epochs: 1, batch: 2, side: 64, pictures: 1}
 rows:
   - {contender: mask-rcnn}
   - {contender: fcos+masks}
-  - {contender: plus+mask_neighbours=true, lr: 0.001}
+  - {contender: plus+mask_neighbours=true, lr: 0.001, scale_jitter: [0.5, 1.5], unaveraged: true}
 """
 
 
@@ -38,17 +38,20 @@ def versus(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) 
 def test_the_table_takes_rows_that_were_trained_otherwise_for_no_seeds_of_each_other() -> None:
     figures = {"images": 2, "instances": 3, "crowded": 1, "mask_ap50": 0.5, "mask_ap75": 0.5, "mask_ar": 0.5,
                "box_ap": 0.5, "crowded_ar": 0.5, "found": 4.0, "ms": 5.0}  # fmt: skip
-    same = {"task": "gems", "contender": "plus", "backbone": "mv2.safetensors", "epochs": 2, "side": 256, "lr": 0.004}
+    same = {"task": "gems", "contender": "plus", "backbone": "mv2.safetensors", "epochs": 2, "side": 256, "lr": 0.004,
+            "backbone_lr": 0.2, "warmup": 0.05, "copy_paste": 0.0, "scale_jitter": [1.0, 1.0],
+            "unaveraged": False}  # fmt: skip
     trained = [({"warmup": 0.05}, 0.1), ({"warmup": 0.2}, 0.2), ({"warmup": 0.2}, 0.4), ({"copy_paste": 0.25}, 0.7),
                ({"backbone": "lite0.safetensors"}, 0.9)]  # fmt: skip
     rows = [
-        {"settings": {"copy_paste": 0.0, "warmup": 0.05} | same | changed, "seconds": [1.0], "memory_mb": 1.0,
+        {"settings": same | changed, "seconds": [1.0], "memory_mb": 1.0,
          "parameters": 1, "tests": {"mixed": figures | {"mask_ap": precision}}}
         for changed, precision in trained
     ]  # fmt: skip
     lines = runpy.run_path(str(SCRIPTS / "table.py"))["lines"](rows)
     place = lines[0].index("50.0") - 1
     assert [line[place] for line in lines] == ["10.0", "30.0 (20.0–40.0)", "70.0", "90.0"]
+    assert lines[1][6] == "backbone mv2, warmup 0.2, copy_paste 0.0"
 
 
 def test_true_masks_through_fine_grids_lose_less_than_through_coarse_ones(

@@ -54,11 +54,17 @@ def options() -> argparse.Namespace:
         "--warmup", type=float, default=0.05, help="share of the steps in which the learning rate rises"
     )
     parser.add_argument("--copy-paste", type=float, default=0.0)
+    parser.add_argument(
+        "--scale-jitter", type=float, nargs=2, default=[1.0, 1.0], help="factors between which to scale"
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--tests", nargs="*", help="score these sets only")
     parser.add_argument(
         "--weights", type=Path, help="score the weights of this row, chosen otherwise; nothing is learned"
+    )
+    parser.add_argument(
+        "--unaveraged", action="store_true", help="score the weights of the last step, not their average"
     )
     parser.add_argument("--pictures", type=int, help="of each set only so many, to see that everything works")
     return parser.parse_args()
@@ -73,7 +79,8 @@ class Training:
         self.network = contender(given.contender, task.train.class_names, given.side, task.objects, given.backbone)
         self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         plan = Augmentation(short_sides=(round(0.75 * given.side), given.side), long_side=2 * given.side, flip=0.5,
-                            color_jitter=0.2, copy_paste=given.copy_paste)  # fmt: skip
+                            scale_jitter=tuple(given.scale_jitter), color_jitter=0.2,
+                            copy_paste=given.copy_paste)  # fmt: skip
         plain = given.epochs - max(1, round(given.epochs / 6))
         self.pictures = TrainingSet([task.train], task.train.class_names, plan, given.seed, plain_from=plain)
         self.plan = BatchPlan(pictures=len(self.pictures), batch=given.batch, seed=given.seed)
@@ -205,7 +212,7 @@ def main() -> None:
     training = Training(given, task)
     training.resume()
     training.run()
-    network: Any = training.average.module.eval()
+    network: Any = (training.network if given.unaveraged else training.average.module).eval()
     tests = {name: test for name, test in task.tests.items() if given.tests is None or name in given.tests}
     told = {
         "settings": {key: str(value) if isinstance(value, Path) else value for key, value in vars(given).items()},

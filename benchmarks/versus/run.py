@@ -33,7 +33,7 @@ def command(row: Mapping[str, Any], folder: Path, data: Path, backbone: Path) ->
     """What runs one row."""
     given = [sys.executable, str(ROW), str(folder), "--data", str(data), "--backbone", str(backbone)]
     for key, value in row.items():
-        values = value if isinstance(value, list) else [value]
+        values = [] if value is True else value if isinstance(value, list) else [value]
         given += [f"--{key.replace('_', '-')}", *map(str, values)]
     return given
 

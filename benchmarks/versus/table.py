@@ -21,10 +21,10 @@ COLUMNS = {
     "AR crowded": "crowded_ar",
 }  # fmt: skip
 """Headings and figures; in hundredths."""
-WAY = ("backbone", "epochs", "side", "lr", "warmup", "copy_paste")
+APART = ("backbone", "epochs", "side", "lr", "backbone_lr", "warmup", "copy_paste", "scale_jitter", "unaveraged")
 """Settings: rows that differ in one of them are no seeds of each other."""
-HEADINGS = ["task", "test set", "pictures", "objects", "crowded", "contender", *WAY, "seeds", *COLUMNS, "s/epoch", "MB",
-            "M parameters", "masks", "ms"]  # fmt: skip
+HEADINGS = ["task", "test set", "pictures", "objects", "crowded", "contender", "settings", "seeds", *COLUMNS,
+            "s/epoch", "MB", "M parameters", "masks", "ms"]  # fmt: skip
 
 
 def read(folders: Sequence[Path]) -> list[dict[str, Any]]:
@@ -33,28 +33,32 @@ def read(folders: Sequence[Path]) -> list[dict[str, Any]]:
 
 
 def lines(rows: Sequence[dict[str, Any]]) -> list[list[str]]:
-    """A line for each contender, way of training and test set, those that can be compared beside each other."""
+    """A line for each contender, way of training and test set, those that can be compared beside each other.
+
+    Of the settings only those are told in which the rows differ.
+    """
+    differing = [one for one in APART if len({str(row["settings"][one]) for row in rows}) > 1]
     groups: dict[tuple[str, ...], list[dict[str, Any]]] = defaultdict(list)
     for row in rows:
         given = row["settings"]
-        way = [_shown(given[setting]) for setting in WAY]
+        settings = ", ".join(f"{one} {_shown(given[one])}" for one in differing)
         for test in row["tests"]:
-            groups[given["task"], test, given["contender"], *way].append(row)
+            groups[given["task"], test, given["contender"], settings].append(row)
     places = list(dict.fromkeys(key[:2] for key in groups))
     return [_line(key, same) for key, same in sorted(groups.items(), key=lambda item: places.index(item[0][:2]))]
 
 
-def _shown(value: str | float) -> str:
-    return Path(value).stem if isinstance(value, str) else f"{value:g}"
+def _shown(value: object) -> str:
+    return Path(value).stem if isinstance(value, str) else str(value)
 
 
 def _line(key: tuple[str, ...], same: Sequence[dict[str, Any]]) -> list[str]:
-    task, test, name, *way = key
+    task, test, name, settings = key
     figures = [row["tests"][test] for row in same]
     seconds = statistics.median(value for row in same for value in row["seconds"])
     return [
         task, test, str(figures[0]["images"]), str(figures[0]["instances"]), str(figures[0]["crowded"]), name,
-        *way, str(len(same)), *(_spread([100 * one[figure] for one in figures]) for figure in COLUMNS.values()),
+        settings, str(len(same)), *(_spread([100 * one[figure] for one in figures]) for figure in COLUMNS.values()),
         f"{seconds:.0f}", f"{max(row['memory_mb'] for row in same):.0f}", f"{same[0]['parameters'] / 1e6:.1f}",
         f"{statistics.mean(one['found'] for one in figures):.0f}",
         f"{statistics.median(one['ms'] for one in figures):.0f}",
