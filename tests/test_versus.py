@@ -11,6 +11,7 @@ import torch
 
 from centermask.checkpoint import is_counter, save_tensors
 from centermask.model.backbones.timm import TimmBackbone
+from centermask.structures import ImageBatch
 
 SCRIPTS = Path(__file__).parents[1] / "benchmarks/versus"
 PLAN = """
@@ -20,6 +21,16 @@ rows:
   - {contender: fcos+masks}
   - {contender: plus+mask_neighbours=true, lr: 0.001, scale_jitter: [0.5, 1.5], unaveraged: true}
 """
+
+
+@pytest.fixture
+def backbone(tmp_path: Path) -> Path:
+    """What ``centermask import-backbone`` would write, untrained."""
+    path = tmp_path / "backbone.safetensors"
+    torch.manual_seed(0)
+    tensors = {key: value for key, value in TimmBackbone("mobilenetv2_100").state_dict().items() if not is_counter(key)}
+    save_tensors(tensors, path, {"kind": "backbone", "backbone": "timm:mobilenetv2_100"})
+    return path
 
 
 @pytest.fixture
@@ -64,14 +75,34 @@ def test_true_masks_through_fine_grids_lose_less_than_through_coarse_ones(
     assert 70 < precise[0] < precise[1] <= precise[2] <= 100
 
 
+@pytest.mark.parametrize("name", ["mask-rcnn", "fcos+masks", "faithful", "plus"])
+def test_no_contender_rounds_its_boxes_and_scores_to_bf16(
+    name: str, backbone: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(SCRIPTS))
+    contenders = runpy.run_path(str(SCRIPTS / "contenders.py"))
+    torch.manual_seed(0)
+    network = contenders["contender"](name, ("stone",), 64, 100, str(backbone))
+    for module in network.modules():  # of an untrained network nothing passes
+        for knob in ("score_thresh", "least"):
+            if hasattr(module, knob):
+                setattr(module, knob, 0.0)
+    if hasattr(network, "objective"):
+        network.objective.model.decoding = network.objective.model.decoding._replace(class_threshold=0.0)
+    batch = ImageBatch(torch.rand(1, 3, 256, 256) * 255, torch.tensor([[256, 256]]))
+    with torch.autocast("cpu", torch.bfloat16):
+        found = contenders["predict"](network, batch)[0]
+    assert len(found.boxes) > 10
+    for values in (found.boxes, found.box_scores, found.masks):
+        assert values.dtype == torch.float32
+        assert (values != values.bfloat16().float()).float().mean() > 0.1  # rounded: none
+
+
 @pytest.mark.slow
 def test_every_contender_is_trained_and_scored_on_the_same_pictures_and_shown(
-    tmp_path: Path, versus: Callable[..., str]
+    tmp_path: Path, backbone: Path, versus: Callable[..., str]
 ) -> None:
-    backbone, plan = tmp_path / "backbone.safetensors", tmp_path / "plan.yaml"
-    torch.manual_seed(0)
-    tensors = {key: value for key, value in TimmBackbone("mobilenetv2_100").state_dict().items() if not is_counter(key)}
-    save_tensors(tensors, backbone, {"kind": "backbone", "backbone": "timm:mobilenetv2_100"})
+    plan = tmp_path / "plan.yaml"
     plan.write_text(PLAN)
     given = [plan, "--data", tmp_path, "--backbone", backbone, "--out", tmp_path / "out"]
     shown = versus("run.py", *given)

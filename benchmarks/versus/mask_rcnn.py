@@ -2,6 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from parts import FourLevels, fit_anchors, planes, usable
@@ -24,11 +25,21 @@ LEAST = 0.05
 LEVELS = ["0", "1", "2", "3"]
 
 
+def _in_float(_: nn.Module, __: object, answer: Any) -> Any:
+    if isinstance(answer, Tensor):
+        return answer.float()
+    return type(answer)(_in_float(_, __, one) for one in answer)
+
+
 class MaskRcnn(nn.Module):
     """Mask R-CNN: pyramid P2 … P6 of 256 channels, three shapes of anchor on each level, heads as torchvision has them.
 
     Anchors are those of the method (32 … 512 pixels at a short side of 800) in proportion to the pictures' short side.
-    A picture's 128 boxes teach the box head and up to 32 the mask head, as is usual for small sets.
+    A picture's 128 boxes teach the box head and up to 32 the mask head, as is usual for small sets; twice as many where
+    a picture may hold more than a hundred objects.
+
+    What its heads say is float32, as with ours: torchvision decodes boxes in the type of the head's answer, and takes
+    the true boxes and the numbers of the objects to it, too. In bf16, boxes beyond 128 pixels would be whole numbers.
     """
 
     def __init__(self, config: ModelConfig, backbone: str) -> None:
@@ -37,6 +48,7 @@ class MaskRcnn(nn.Module):
         classes = config.num_classes + 1
         self.backbone = FourLevels(config.backbone, backbone, config.pixel_mean, config.pixel_std)
         self.pyramid = FeaturePyramidNetwork(list(self.backbone.channels), WIDTH, LastLevelMaxPool())
+        boxes = 128 if config.max_detections <= 100 else 256
         anchors = AnchorGenerator(fit_anchors(config.test_short_side), ((0.5, 1.0, 2.0),) * 5)
         self.proposals = RegionProposalNetwork(
             anchors, RPNHead(WIDTH, 3), fg_iou_thresh=0.7, bg_iou_thresh=0.3, batch_size_per_image=256,
@@ -45,11 +57,13 @@ class MaskRcnn(nn.Module):
         )  # fmt: skip
         self.heads = RoIHeads(
             MultiScaleRoIAlign(LEVELS, 7, 2), TwoMLPHead(WIDTH * 49, 1024), FastRCNNPredictor(1024, classes),
-            fg_iou_thresh=0.5, bg_iou_thresh=0.5, batch_size_per_image=128, positive_fraction=0.25,
+            fg_iou_thresh=0.5, bg_iou_thresh=0.5, batch_size_per_image=boxes, positive_fraction=0.25,
             bbox_reg_weights=None, score_thresh=LEAST, nms_thresh=0.5, detections_per_img=config.max_detections,
             mask_roi_pool=MultiScaleRoIAlign(LEVELS, 14, 2), mask_head=MaskRCNNHeads(WIDTH, (256, 256, 256, 256), 1),
             mask_predictor=MaskRCNNPredictor(256, 256, classes),
         )  # fmt: skip
+        for head in (self.proposals.head, self.heads.box_predictor, self.heads.mask_predictor):
+            head.register_forward_hook(_in_float)
 
     def _features(self, batch: ImageBatch) -> tuple[ImageList, OrderedDict[str, Tensor]]:
         pyramid: OrderedDict[str, Tensor] = self.pyramid(OrderedDict(zip(LEVELS, self.backbone(batch), strict=True)))
@@ -74,7 +88,7 @@ class MaskRcnn(nn.Module):
         proposals, _ = self.proposals(images, pyramid)
         found, _ = self.heads(pyramid, proposals, images.image_sizes)
         return [
-            RoIInstances(each["boxes"], each["scores"], each["scores"], each["labels"] - 1, each["masks"][:, 0].float())
+            RoIInstances(each["boxes"], each["scores"], each["scores"], each["labels"] - 1, each["masks"][:, 0])
             for each in found
         ]
 
