@@ -5,15 +5,18 @@ import runpy
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from centermask.checkpoint import is_counter, save_tensors
+from centermask.errors import UserError
 from centermask.model.backbones.timm import TimmBackbone
 from centermask.structures import ImageBatch
 
 SCRIPTS = Path(__file__).parents[1] / "benchmarks/versus"
+Script = Callable[[str], dict[str, Any]]
 PLAN = """
 settings: {task: gems, epochs: 1, batch: 2, side: 64, pictures: 1}
 rows:
@@ -34,6 +37,13 @@ def backbone(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
+def script(monkeypatch: pytest.MonkeyPatch) -> Script:
+    """What a script defines."""
+    monkeypatch.syspath_prepend(str(SCRIPTS))
+    return lambda name: runpy.run_path(str(SCRIPTS / name))
+
+
+@pytest.fixture
 def versus(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
     """Runs a script in this process: what it imports takes longer than what it does here."""
     monkeypatch.syspath_prepend(str(SCRIPTS))
@@ -46,12 +56,12 @@ def versus(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) 
     return run
 
 
-def test_the_table_takes_rows_that_were_trained_otherwise_for_no_seeds_of_each_other() -> None:
+def test_the_table_takes_rows_that_were_trained_otherwise_for_no_seeds_of_each_other(script: Script) -> None:
     figures = {"images": 2, "instances": 3, "crowded": 1, "mask_ap50": 0.5, "mask_ap75": 0.5, "mask_ar": 0.5,
                "box_ap": 0.5, "crowded_ar": 0.5, "found": 4.0, "ms": 5.0}  # fmt: skip
-    same = {"task": "gems", "contender": "plus", "backbone": "mv2.safetensors", "epochs": 2, "side": 256, "lr": 0.004,
-            "backbone_lr": 0.2, "warmup": 0.05, "copy_paste": 0.0, "scale_jitter": [1.0, 1.0],
-            "unaveraged": False}  # fmt: skip
+    same = {"task": "gems", "contender": "plus", "backbone": "mv2.safetensors", "pictures": None, "epochs": 2,
+            "side": 256, "batch": 8, "lr": 0.004, "backbone_lr": 0.2, "warmup": 0.05, "copy_paste": 0.0,
+            "scale_jitter": [1.0, 1.0], "unaveraged": False}  # fmt: skip
     trained = [({"warmup": 0.05}, 0.1), ({"warmup": 0.2}, 0.2), ({"warmup": 0.2}, 0.4), ({"copy_paste": 0.25}, 0.7),
                ({"backbone": "lite0.safetensors"}, 0.9)]  # fmt: skip
     rows = [
@@ -59,7 +69,7 @@ def test_the_table_takes_rows_that_were_trained_otherwise_for_no_seeds_of_each_o
          "parameters": 1, "tests": {"mixed": figures | {"mask_ap": precision}}}
         for changed, precision in trained
     ]  # fmt: skip
-    lines = runpy.run_path(str(SCRIPTS / "table.py"))["lines"](rows)
+    lines = script("table.py")["lines"](rows)
     place = lines[0].index("50.0") - 1
     assert [line[place] for line in lines] == ["10.0", "30.0 (20.0–40.0)", "70.0", "90.0"]
     assert lines[1][6] == "backbone mv2, warmup 0.2, copy_paste 0.0"
@@ -75,12 +85,29 @@ def test_true_masks_through_fine_grids_lose_less_than_through_coarse_ones(
     assert 70 < precise[0] < precise[1] <= precise[2] <= 100
 
 
+def test_a_plan_says_what_a_row_is_and_what_it_does_without(tmp_path: Path, script: Script) -> None:
+    run = script("run.py")
+    row = {"task": "gems", "contender": "plus", "unaveraged": True, "pictures": None, "scale_jitter": [0.5, 1.5]}
+    data, backbones = tmp_path / "data", [tmp_path / "mv2.safetensors", tmp_path / "lite0.safetensors"]
+    assert run["command"](row, tmp_path, data, backbones[0])[3:] == [
+        "--data", str(data), "--backbone", str(backbones[0]), "--task", "gems", "--contender", "plus", "--unaveraged",
+        "--scale-jitter", "0.5", "1.5",
+    ]  # fmt: skip
+    folders = {run["folder_of"](row, backbone, tmp_path) for backbone in backbones}
+    assert len(folders) == 2
+
+
+def test_options_that_a_contender_does_not_have_are_refused(backbone: Path, script: Script) -> None:
+    contender = script("contenders.py")["contender"]
+    with pytest.raises(ValueError, match="has no options, so not nms_iou"):
+        contender("mask-rcnn+nms_iou=0.9", ("stone",), 64, 100, str(backbone))
+    with pytest.raises(UserError, match="nms_iuo"):
+        contender("plus+nms_iuo=0.9", ("stone",), 64, 100, str(backbone))
+
+
 @pytest.mark.parametrize("name", ["mask-rcnn", "fcos+masks", "faithful", "plus"])
-def test_no_contender_rounds_its_boxes_and_scores_to_bf16(
-    name: str, backbone: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.syspath_prepend(str(SCRIPTS))
-    contenders = runpy.run_path(str(SCRIPTS / "contenders.py"))
+def test_no_contender_rounds_its_boxes_and_scores_to_bf16(name: str, backbone: Path, script: Script) -> None:
+    contenders = script("contenders.py")
     torch.manual_seed(0)
     network = contenders["contender"](name, ("stone",), 64, 100, str(backbone))
     for module in network.modules():  # of an untrained network nothing passes
@@ -90,8 +117,8 @@ def test_no_contender_rounds_its_boxes_and_scores_to_bf16(
     if hasattr(network, "objective"):
         network.objective.model.decoding = network.objective.model.decoding._replace(class_threshold=0.0)
     batch = ImageBatch(torch.rand(1, 3, 256, 256) * 255, torch.tensor([[256, 256]]))
-    with torch.autocast("cpu", torch.bfloat16):
-        found = contenders["predict"](network, batch)[0]
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        found = network.eval()(batch)[0]
     assert len(found.boxes) > 10
     for values in (found.boxes, found.box_scores, found.masks):
         assert values.dtype == torch.float32

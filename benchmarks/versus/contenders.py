@@ -5,7 +5,6 @@ from dataclasses import replace
 from typing import Any
 
 import timm
-import torch
 from fcos_with_masks import FcosWithMasks
 from mask_rcnn import MaskRcnn
 from torch import Tensor, nn
@@ -61,21 +60,23 @@ def contender(name: str, class_names: Sequence[str], side: int, objects: int, ba
         side: Short side of the pictures.
         objects: How many to find in a picture.
         backbone: The file that ``centermask import-backbone`` wrote; its network, one of timm's, is that of all.
+
+    Raises:
+        ValueError: the contender is not ours, and has no such options.
     """
     body = load_tensors(backbone)[0]["backbone"]
     taught = timm.get_pretrained_cfg(body.removeprefix("timm:")).to_dict()
-    name, *changes = name.split("+") if not name.startswith("fcos") else [name]
+    name, *changes = [name] if name == "fcos+masks" else name.split("+")
     base = replace(
         preset("centermask-lite-mv2" if name in NAMES else name, tuple(class_names)),
         backbone=body, pixel_mean=tuple(255 * one for one in taught["mean"]),
         pixel_std=tuple(255 * one for one in taught["std"]), test_short_side=side, test_long_side=2 * side,
         max_detections=objects,
     )  # fmt: skip
-    match name:
-        case "mask-rcnn":
-            return MaskRcnn(base, backbone)
-        case "fcos+masks":
-            return FcosWithMasks(base, backbone)
+    if name in (others := {"mask-rcnn": MaskRcnn, "fcos+masks": FcosWithMasks}):
+        if changes:
+            raise ValueError(f"{name} has no options, so not {', '.join(changes)}")
+        return others[name](base, backbone)
     values = base.to_dict() | (PLUS | {"max_detections": objects} if name == "plus" else {})
     return Ours(ModelConfig.from_dict(values | dict(map(_change, changes))), backbone)
 
@@ -96,10 +97,3 @@ def _change(text: str) -> tuple[str, Any]:
 def parameters(network: nn.Module) -> int:
     """How many numbers a network learns or keeps."""
     return sum(value.numel() for value in network.parameters())
-
-
-@torch.no_grad()
-def predict(network: nn.Module, batch: ImageBatch) -> list[RoIInstances]:
-    """A contender's answer, in evaluation mode."""
-    found: list[RoIInstances] = network.eval()(batch)
-    return found

@@ -17,7 +17,7 @@ from faster_coco_eval.core import mask as coco_mask
 from PIL import Image, ImageDraw
 from row import best_threshold
 from sets import open_task
-from table import read
+from table import by_contender, read
 
 from centermask.data.sources import Evaluable
 from centermask.evaluate.rows import read_truth
@@ -88,10 +88,8 @@ def main() -> None:
     task = open_task(settings["task"], data, settings["side"], train=False, pictures=pictures)
     test, truth = task.tests[given.test], task.tests[given.test].truth()
     found = {
-        row["settings"]["contender"]: shown(
-            truth, json.loads((folder / f"{given.test}.json").read_text()), task.objects
-        )
-        for row, folder in zip(rows, given.folders, strict=True)
+        name: shown(truth, json.loads((folder / f"{given.test}.json").read_text()), task.objects)
+        for name, folder in by_contender(given.folders).items()
     }
     places = hardest(test, given.pictures)
     sheet = Image.new("RGB", ((SIDE + 4) * (len(found) + 1), (SIDE + BAND + 4) * len(places)), "white")

@@ -16,7 +16,7 @@ import numpy as np
 from matplotlib import pyplot
 from matplotlib.figure import Figure
 from sets import open_task
-from table import read
+from table import by_contender, read
 
 from centermask.data.sources import Evaluable
 from centermask.evaluate.coco_ap import count_set
@@ -95,7 +95,9 @@ def main() -> None:
     settings = rows[0]["settings"]
     data, pictures = given.data or Path(settings["data"]), settings.get("pictures")
     task = open_task(settings["task"], data, settings["side"], train=False, pictures=pictures)
-    folders = {row["settings"]["contender"]: folder for row, folder in zip(rows, given.folders, strict=True)}
+    folders = by_contender(given.folders)
+    if len(folders) > len(COLOURS):
+        raise SystemExit(f"{len(folders)} contenders; {len(COLOURS)} can be told apart")
     tests = {name: test for name, test in task.tests.items() if all(name in row["tests"] for row in rows)}
     most = max(100, task.objects)
     figures = {

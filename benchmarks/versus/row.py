@@ -135,7 +135,7 @@ class Training:
     def resume(self) -> None:
         """Go on from what was saved, if anything was."""
         path = (self.given.weights or self.given.folder) / "state.pt"
-        if not path.is_file():
+        if not path.is_file() and not self.given.weights:
             return
         state = torch.load(path, weights_only=True)
         self.network.load_state_dict(state["network"])
@@ -144,6 +144,13 @@ class Training:
         self.epoch, self.step, self.seconds, self.losses = (
             state[key] for key in ("epoch", "step", "seconds", "losses")
         )
+        if self.given.weights and self.epoch != self.given.epochs:
+            raise SystemExit(f"{path} has learned for {self.epoch} epochs, not {self.given.epochs}")
+
+    def scored(self) -> nn.Module:
+        """The network that is scored."""
+        network: nn.Module = self.network if self.given.unaveraged else self.average.module
+        return network.eval()
 
 
 def groups(network: nn.Module, backbone_lr: float) -> list[dict[str, Any]]:
@@ -209,10 +216,12 @@ def main() -> None:
     torch.set_num_threads(given.threads)
     given.folder.mkdir(parents=True, exist_ok=True)
     task = open_task(given.task, given.data, given.side, pictures=given.pictures)
+    if unknown := set(given.tests or ()) - set(task.tests):
+        raise SystemExit(f"{given.task} has no test set {', '.join(sorted(unknown))}, but {', '.join(task.tests)}")
     training = Training(given, task)
     training.resume()
     training.run()
-    network: Any = (training.network if given.unaveraged else training.average.module).eval()
+    network = training.scored()
     tests = {name: test for name, test in task.tests.items() if given.tests is None or name in given.tests}
     told = {
         "settings": {key: str(value) if isinstance(value, Path) else value for key, value in vars(given).items()},

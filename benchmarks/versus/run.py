@@ -22,10 +22,10 @@ from table import print_table
 ROW = Path(__file__).with_name("row.py")
 
 
-def folder_of(row: Mapping[str, Any], out: Path) -> Path:
+def folder_of(row: Mapping[str, Any], backbone: Path, out: Path) -> Path:
     """A folder named by what decides a row."""
-    parts = [row["task"], row["contender"], *(f"{key}={value}" for key, value in sorted(row.items())
-                                              if key not in ("task", "contender", "tests"))]  # fmt: skip
+    parts = [row["task"], row["contender"], backbone.stem, *(f"{key}={value}" for key, value in sorted(row.items())
+                                                             if key not in ("task", "contender"))]  # fmt: skip
     return out / "_".join(str(part).replace("/", "-") for part in parts)
 
 
@@ -33,6 +33,8 @@ def command(row: Mapping[str, Any], folder: Path, data: Path, backbone: Path) ->
     """What runs one row."""
     given = [sys.executable, str(ROW), str(folder), "--data", str(data), "--backbone", str(backbone)]
     for key, value in row.items():
+        if value is False or value is None:  # what is not asked for
+            continue
         values = [] if value is True else value if isinstance(value, list) else [value]
         given += [f"--{key.replace('_', '-')}", *map(str, values)]
     return given
@@ -48,7 +50,7 @@ def main() -> None:
     given = parser.parse_args()
     plan = yaml.safe_load(given.plan.read_text())
     rows = [plan.get("settings", {}) | row for row in plan["rows"]]
-    folders = [folder_of(row, given.out) for row in rows]
+    folders = [folder_of(row, given.backbone, given.out) for row in rows]
 
     def go(row: Mapping[str, Any], folder: Path) -> int:
         if (folder / "row.json").is_file():

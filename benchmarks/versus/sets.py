@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from centermask.data.augment import Augmentation, augment
+from centermask.data.augment import Augmentation, Example, augment
 from centermask.data.coco import load_coco
 from centermask.data.copy_paste import paste_objects
 from centermask.data.gems import GemRecipe, GemSet
@@ -84,15 +84,13 @@ class Held:
 
 def pasted(source: Evaluable, side: int, seed: int = 0) -> Held:
     """Pictures of a set onto which objects of its other pictures are laid: real pixels, exact truth, much overlap."""
-    plan = Augmentation(short_sides=(side, side), long_side=2 * side, flip=0.0)
-    annotated = torch.ones(len(source.class_names), dtype=torch.bool)
     made = []
     for index in range(len(source)):
         rng = np.random.default_rng((seed, index))
-        example = _shown(source[index], annotated, plan, side, rng)
+        example = as_shown(source[index], side, rng)
         for _ in range(PASTES):
             other = int(rng.integers(len(source)))
-            example = paste_objects(example, _shown(source[other], annotated, plan, side, rng), rng)
+            example = paste_objects(example, as_shown(source[other], side, rng), rng)
         pixels = np.ascontiguousarray(example.pixels.permute(1, 2, 0).numpy())
         size = Size(*pixels.shape[:2])
         masks = tuple(as_bitmap(mask, size) for mask in example.truth.masks)
@@ -100,8 +98,11 @@ def pasted(source: Evaluable, side: int, seed: int = 0) -> Held:
     return Held(made, source.class_names, source.category_ids)
 
 
-def _shown(sample: Sample, annotated: torch.Tensor, plan: Augmentation, side: int, rng: np.random.Generator) -> Any:
-    return augment(sample, torch.from_numpy(sample.labels), annotated, plan, side, rng)
+def as_shown(sample: Sample, side: int, rng: np.random.Generator) -> Example:
+    """A picture as a network sees it: its short side scaled to ``side``."""
+    plan = Augmentation(short_sides=(side, side), long_side=2 * side, flip=0.0)
+    one_class = torch.ones(1, dtype=torch.bool)
+    return augment(sample, torch.from_numpy(sample.labels), one_class, plan, side, rng)
 
 
 def stones(images: int, overlap: float, seed: int) -> Held:

@@ -21,7 +21,8 @@ COLUMNS = {
     "AR crowded": "crowded_ar",
 }  # fmt: skip
 """Headings and figures; in hundredths."""
-APART = ("backbone", "epochs", "side", "lr", "backbone_lr", "warmup", "copy_paste", "scale_jitter", "unaveraged")
+APART = ("backbone", "pictures", "epochs", "side", "batch", "lr", "backbone_lr", "warmup", "copy_paste",
+         "scale_jitter", "unaveraged")  # fmt: skip
 """Settings: rows that differ in one of them are no seeds of each other."""
 HEADINGS = ["task", "test set", "pictures", "objects", "crowded", "contender", "settings", "seeds", *COLUMNS,
             "s/epoch", "MB", "M parameters", "masks", "ms"]  # fmt: skip
@@ -46,6 +47,18 @@ def lines(rows: Sequence[dict[str, Any]]) -> list[list[str]]:
             groups[given["task"], test, given["contender"], settings].append(row)
     places = list(dict.fromkeys(key[:2] for key in groups))
     return [_line(key, same) for key, same in sorted(groups.items(), key=lambda item: places.index(item[0][:2]))]
+
+
+def by_contender(folders: Sequence[Path]) -> dict[str, Path]:
+    """Rows by the name of their contender, of which each must have one.
+
+    Raises:
+        SystemExit: two rows are of one contender.
+    """
+    found = {row["settings"]["contender"]: folder for row, folder in zip(read(folders), folders, strict=True)}
+    if len(found) < len(folders):
+        raise SystemExit(f"several rows of one contender; give one each: {', '.join(found)}")
+    return found
 
 
 def _shown(value: object) -> str:

@@ -31,7 +31,11 @@ from centermask.predict import Predictor
 def trained(folder: Path) -> Training:
     """A row as it was after its last epoch."""
     told = json.loads((folder / "row.json").read_text())["settings"]
-    settings = told | {"folder": folder, "data": Path(told["data"])}
+    settings = told | {
+        "folder": folder,
+        "data": Path(told["data"]),
+        "weights": told["weights"] and Path(told["weights"]),
+    }
     training = Training(
         SimpleNamespace(**settings),
         open_task(settings["task"], settings["data"], settings["side"], pictures=settings.get("pictures")),
@@ -53,7 +57,7 @@ def predictions(
     """Medians, from the least score of each."""
     predictors = dict[str, Predictor]()
     for name, one in runs.items():
-        network: Any = one.average.module.eval()
+        network: Any = one.scored()
         network.ask(least[name])
         predictors[name] = Predictor(network, score_threshold=least[name], max_detections=objects)
     taken = defaultdict[str, list[Prediction]](list)

@@ -90,7 +90,7 @@ def test_all_that_can_be_learned_is_and_only_what_is_seen(seed: int) -> None:
     objects, at = stacked(seed), locations(*STRIDES[:4])
     found = assign_targets(at, objects, "visible")
     points = at.points.double().numpy()
-    seen = torch.from_numpy(np.array([covers(mask, points) for mask in objects.masks]))
+    seen = torch.from_numpy(covers(objects.masks, points).T)
     for label in range(len(objects.masks)):
         own = (found.labels == label).nonzero().squeeze(1)
         others = seen[torch.arange(len(seen)) != label].any(dim=0)

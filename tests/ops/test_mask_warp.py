@@ -355,10 +355,10 @@ def test_points_are_covered_where_the_plane_is_set() -> None:
     rows, columns = np.indices(PICTURE)
     points = np.stack([columns, rows], axis=2).reshape(-1, 2) + 0.5
     for made in (mask, as_bitmap(mask, PICTURE)):
-        assert (covers(made, points).reshape(PICTURE) == plane).all()
+        assert (covers([made], points).reshape(PICTURE) == plane).all()
 
 
 @every_empty_mask
 def test_an_empty_mask_covers_nothing_and_its_middle_is_finite(mask: Mask) -> None:
-    assert not covers(mask, np.array([[0.0, 0.0], [-1.0, 3.0]])).any()
+    assert not covers([mask], np.array([[0.0, 0.0], [-1.0, 3.0]])).any()
     assert np.isfinite(middle(mask)).all()

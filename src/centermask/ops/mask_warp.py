@@ -85,19 +85,20 @@ def middle(mask: Mask) -> Float[np.ndarray, "2"]:
     return np.array([left + columns.mean() + 0.5, top + rows.mean() + 0.5])
 
 
-def covers(mask: Mask, points: Float[np.ndarray, "points 2"]) -> Bool[np.ndarray, " points"]:
-    """Whether the pixel at each point (x, y) belongs to a mask.
+def covers(masks: Sequence[Mask], points: Float[np.ndarray, "points 2"]) -> Bool[np.ndarray, "points masks"]:
+    """Whether the pixel at each point (x, y) belongs to each mask.
 
-    >>> covers(Bitmap(np.ones((2, 3), dtype=bool), left=10, top=20), np.array([[12.9, 20.0], [13.0, 20.0]])).tolist()
-    [True, False]
+    >>> block = Bitmap(np.ones((2, 3), dtype=bool), left=10, top=20)
+    >>> covers([block], np.array([[12.9, 20.0], [13.0, 20.0]])).tolist()
+    [[True], [False]]
     """
-    pixels, left, top = pixels_of(mask)
-    x, y = np.floor(points).astype(np.int64).T - np.array([[left], [top]])
-    height, width = pixels.shape
-    inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
-    seen = np.zeros(len(points), dtype=bool)
-    seen[inside] = pixels[y[inside], x[inside]]
-    return seen
+    x, y = np.ascontiguousarray(np.floor(points).astype(np.int32).T)
+    seen = np.zeros((len(masks), len(points)), dtype=bool)
+    for own, (pixels, left, top) in zip(seen, map(pixels_of, masks), strict=True):
+        height, width = pixels.shape
+        near = np.flatnonzero((x >= left) & (x < left + width) & (y >= top) & (y < top + height))
+        own[near] = pixels[y[near] - top, x[near] - left]
+    return seen.T
 
 
 def pixels_of(mask: Mask) -> Bitmap:

@@ -97,19 +97,26 @@ def with_one_each(owners: Int64[Tensor, " locations"], strains: Pairs, ltrb: Ten
         reach: Pixels.
     """
     for border in (0.0, -reach):
-        owners = _fill(owners, strains.masked_fill(ltrb.amin(dim=2) <= border, torch.inf), strains)
+        lacking = _without(owners, strains.shape[1])
+        if not len(lacking):
+            break
+        owners = _fill(owners, lacking, strains.masked_fill(ltrb.amin(dim=2) <= border, torch.inf), strains)
     return owners
 
 
-def _fill(owners: Tensor, costs: Pairs, strains: Pairs) -> Tensor:
+def _without(owners: Tensor, objects: int) -> Int64[Tensor, " lacking"]:
+    """The objects that are nobody's."""
+    counts = torch.zeros(objects + 1, dtype=torch.int64, device=owners.device)
+    return (counts.scatter_(0, owners, 1)[:objects] == 0).nonzero().squeeze(1)
+
+
+def _fill(owners: Tensor, lacking: Tensor, costs: Pairs, strains: Pairs) -> Tensor:
     """Objects without a location bid for their cheapest until all have one, or nothing is left that they may have.
 
     Each object keeps the best of its own; what it has beside that may go.
     """
     objects = torch.arange(costs.shape[1], device=costs.device)
-    own = owners[:, None] == objects
-    kept = _least(strains.masked_fill(~own, torch.inf)).any(dim=1)
-    lacking = objects[~own.any(dim=0)]
+    kept = _least(strains.masked_fill(owners[:, None] != objects, torch.inf)).any(dim=1)
     while len(lacking):
         bids = costs[:, lacking].masked_fill(kept[:, None], torch.inf)
         price, winner = bids.masked_fill(~_least(bids), torch.inf).min(dim=1)

@@ -107,7 +107,7 @@ def _rank_by_visibility(
     """
     drawn = [pixels_of(mask) for mask in truth.masks]
     points = locations.points.cpu().double().numpy()
-    seen = torch.from_numpy(np.stack([covers(mask, points) for mask in drawn], axis=1)).to(ltrb.device)
+    seen = torch.from_numpy(covers(drawn, points)).to(ltrb.device)
     hidden = seen.any(dim=1, keepdim=True) & ~seen
     middles = torch.from_numpy(np.stack([middle(mask) for mask in drawn])).to(truth.boxes)
     return _rank_by_size(locations, truth.boxes, ltrb, middles).masked_fill(hidden, -torch.inf)
