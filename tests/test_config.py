@@ -66,6 +66,7 @@ def test_category_ids_count_from_one_unless_given() -> None:
         ({"fpn_channels": 48}, "fpn_channels must be a multiple of 32, not 48"),
         ({"tower_convs": 0}, "tower_convs"),
         ({"max_detections": 0}, "max_detections"),
+        ({"train_proposals": 0}, "train_proposals"),
         ({"mask_levels": 6}, "mask_levels"),
         ({"class_threshold": 1.5}, "class_threshold"),
         ({"nms_iou": -0.1}, "nms_iou"),

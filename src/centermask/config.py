@@ -95,7 +95,7 @@ class ModelConfig:
 
     def __post_init__(self) -> None:
         for name in ("fpn_channels", "tower_convs", "mask_convs", "candidates_per_level", "max_detections",
-                     "train_rois", "test_short_side", "test_long_side"):  # fmt: skip
+                     "train_proposals", "train_rois", "test_short_side", "test_long_side"):  # fmt: skip
             _require(getattr(self, name) >= 1, f"{name} must be at least 1, not {getattr(self, name)}")
         for name in ("class_threshold", "nms_iou", "score_threshold"):
             _require(0 <= getattr(self, name) <= 1, f"{name} must lie in [0, 1], not {getattr(self, name)}")

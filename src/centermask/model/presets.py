@@ -51,6 +51,7 @@ PLUS: dict[str, Any] = {
     "nms_iou": 0.75,
     "nms_decay": 1.5,
     "max_detections": 100,
+    "score_threshold": 0.35,
     "train_rois": 64,
 }
 """What the plus presets have otherwise than the published models; docs/results.md says what each is worth.
