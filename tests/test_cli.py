@@ -133,7 +133,7 @@ print(centermask.__version__, centermask.Instances.__name__, centermask.TrainCon
 """
     done = python(code)
     assert done.returncode == 0, done.stderr
-    assert "Instances centermask-nano" in done.stdout
+    assert "Instances centermask-plus-nano" in done.stdout
 
 
 def test_public_names_are_found_and_others_are_not() -> None:

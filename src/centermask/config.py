@@ -224,7 +224,7 @@ class TrainConfig:
         UserError: a value is out of its range.
     """
 
-    preset: str = "centermask-nano"
+    preset: str = "centermask-plus-nano"
     """Which network; `centermask presets` lists them."""
     init: str = "auto"
     """A network to start from, whatever its classes; auto is the bundled one where the preset has one, or none."""
