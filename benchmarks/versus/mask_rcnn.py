@@ -25,10 +25,11 @@ LEAST = 0.05
 LEVELS = ["0", "1", "2", "3"]
 
 
-def _in_float(_: nn.Module, __: object, answer: Any) -> Any:
+def _in_float(_module: nn.Module, _given: object, answer: Any) -> Any:
+    """What a head says, a tensor or lists of them, in float32."""
     if isinstance(answer, Tensor):
         return answer.float()
-    return type(answer)(_in_float(_, __, one) for one in answer)
+    return type(answer)(_in_float(_module, _given, one) for one in answer)
 
 
 class MaskRcnn(nn.Module):
