@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 from rich.table import Table
-from sets import Held, open_task
+from sets import open_task
 
+from centermask.data.sources import Evaluable
 from centermask.evaluate import evaluate_predictions
 from centermask.images import SoftInstances, restore
 from centermask.ops.mask_crop import crop_masks
@@ -25,7 +26,7 @@ SIDES = (14, 28, 56)
 """Cells on a side; heads fill 28."""
 
 
-def through_grids(test: Held, side: int) -> list[dict[str, Any]]:
+def through_grids(test: Evaluable, side: int) -> list[dict[str, Any]]:
     """The truth of a set as COCO results, each mask drawn on a grid in its box."""
     results = []
     for index, record in enumerate(test.records):
@@ -49,10 +50,9 @@ def main() -> None:
     table = Table("test set", "objects", "cells", "mask AP", "AP75", "of small objects")
     task = open_task(given.task, given.data, 256, train=False, pictures=given.pictures)
     for name, test in task.tests.items():
-        held = Held([test[index] for index in range(len(test))], test.class_names, test.category_ids)
-        truth = held.truth()
+        truth = test.truth()
         for side in SIDES:
-            mask = evaluate_predictions(truth, through_grids(held, side), max_detections=1000).mask
+            mask = evaluate_predictions(truth, through_grids(test, side), max_detections=1000).mask
             table.add_row(name, str(len(truth["annotations"])), f"{side} × {side}", *(
                 f"{100 * value:.1f}" for value in (mask.ap, mask.ap75, mask.ap_small)
             ))  # fmt: skip

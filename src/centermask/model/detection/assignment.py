@@ -97,17 +97,16 @@ def with_one_each(owners: Int64[Tensor, " locations"], strains: Pairs, ltrb: Ten
         reach: Pixels.
     """
     for border in (0.0, -reach):
-        lacking = _without(owners, strains.shape[1])
+        lacking = _lacking(torch.arange(strains.shape[1], device=owners.device), owners)
         if not len(lacking):
             break
         owners = _fill(owners, lacking, strains.masked_fill(ltrb.amin(dim=2) <= border, torch.inf), strains)
     return owners
 
 
-def _without(owners: Tensor, objects: int) -> Int64[Tensor, " lacking"]:
-    """The objects that are nobody's."""
-    counts = torch.zeros(objects + 1, dtype=torch.int64, device=owners.device)
-    return (counts.scatter_(0, owners, 1)[:objects] == 0).nonzero().squeeze(1)
+def _lacking(objects: Tensor, owners: Tensor) -> Int64[Tensor, " lacking"]:
+    """Which of the objects have no location."""
+    return objects[torch.isin(objects, owners, invert=True)]
 
 
 def _fill(owners: Tensor, lacking: Tensor, costs: Pairs, strains: Pairs) -> Tensor:
@@ -124,7 +123,7 @@ def _fill(owners: Tensor, lacking: Tensor, costs: Pairs, strains: Pairs) -> Tens
         if not sold.any():
             break
         owners, kept = torch.where(sold, lacking[winner], owners), kept | sold
-        lacking = lacking[torch.isin(lacking, owners, invert=True)]
+        lacking = _lacking(lacking, owners)
     return owners
 
 
