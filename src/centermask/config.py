@@ -91,7 +91,7 @@ class ModelConfig:
     test_short_side: int = 800
     test_long_side: int = 1333
     score_threshold: float = 0.5
-    """Objects with a lower score are not shown."""
+    """Objects with a lower score are not shown. A training sets it to the best one of its last evaluation."""
 
     def __post_init__(self) -> None:
         for name in ("fpn_channels", "tower_convs", "mask_convs", "candidates_per_level", "max_detections",

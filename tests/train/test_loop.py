@@ -25,13 +25,16 @@ from centermask.errors import UserError
 from centermask.evaluate import Evaluation
 from centermask.model.layers import batch_norms
 from centermask.model.presets import build
+from centermask.ops.mask_warp import to_rle
+from centermask.report.sets import EvaluatedSet, count_set
 from centermask.size import Size
 from centermask.structures import Losses
-from centermask.train import RunFolder, Stopped, train
+from centermask.train import RunFolder, Stopped, loop, train
 from centermask.train.folder import STATE
 from centermask.train.run import configure, start
 from centermask.train.step import MOST_BAD_STEPS
-from tests.pictures import PictureSet, squares
+from tests.pictures import PictureSet, rectangle, squares
+from tests.train.conftest import TINY
 
 Configs = Callable[..., TrainConfig]
 FOUR = squares(4, side=64)
@@ -180,6 +183,34 @@ def test_a_run_leaves_weights_metrics_and_its_settings(config: Configs, out: Pat
     header, _ = load_tensors(out / "best.safetensors")
     assert header["config"]["class_names"] == ["square"]
     assert header["config"]["test_short_side"] == 64
+
+
+def found_squares(scores: list[float]) -> EvaluatedSet:
+    """The squares of the first pictures, one found with each score, and a wrong one of a score of 0.3."""
+    truth = FOUR.truth()
+    right = [{**one, "score": score} for one, score in zip(truth["annotations"], scores, strict=False)]
+    wrong = {**truth["annotations"][0], "segmentation": to_rle(rectangle(0, 0, 2, 2), Size(64, 64)), "score": 0.3}
+    rows = [{**one, "box_score": one["score"]} for one in [*right, wrong]]
+    return count_set("squares", FOUR, rows, 100)
+
+
+def test_trained_weights_show_objects_from_the_best_score_on(
+    config: Configs, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def shown_from(name: str) -> float:
+        return load_tensors(RunFolder(path=out).weights(name))[0]["config"]["score_threshold"]
+
+    def found(*sets: EvaluatedSet) -> Callable[..., dict[str, EvaluatedSet]]:
+        return lambda *_: {str(place): one for place, one in enumerate(sets)}
+
+    monkeypatch.setattr(loop, "evaluate_together", found(found_squares([])))
+    run(config(epochs=1), out, val=True)
+    assert shown_from("best") == shown_from("last") == TINY.score_threshold  # nothing is right
+    monkeypatch.setattr(loop, "evaluate_together", found(found_squares([0.9, 0.6789]), found_squares([0.8, 0.42])))
+    run(config(epochs=2), out, val=True, resume=True)
+    assert shown_from("best") == shown_from("last") == 0.54  # (0.6789 + 0.42) / 2
+    run(config(epochs=3), out, resume=True)
+    assert shown_from("last") == 0.54
 
 
 def test_without_validation_pictures_there_is_no_best(config: Configs, out: Path) -> None:

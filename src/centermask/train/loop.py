@@ -18,7 +18,7 @@ from centermask.evaluate import Evaluation
 from centermask.report import EvaluatedSet, update_report
 from centermask.report.learned import save_training_picture
 from centermask.structures import ImageBatch, Losses
-from centermask.train.evaluation import evaluate_together, mean_mask_ap
+from centermask.train.evaluation import evaluate_together, mean_mask_ap, show_from_the_best_score
 from centermask.train.folder import RunFolder
 from centermask.train.log import RunLog, trim_metrics
 from centermask.train.memory import memory_taken
@@ -246,6 +246,7 @@ def _evaluate(run: Run, val_sets: Mapping[str, Evaluable], epoch: int, log: RunL
             log.write(
                 {"kind": f"val/{name}", "step": run.progress.step, "epoch": float(epoch), **scores}, run.progress.step
             )
+        show_from_the_best_score(run, found.values())
         score = mean_mask_ap(evaluations)
         if score >= run.progress.best:  # of equals the one that has learned longer
             run.folder.save_weights("best", run.usable_model, {"epoch": epoch, "mask_ap": score})
