@@ -13,7 +13,10 @@ import torch
 from centermask.checkpoint import is_counter, save_tensors
 from centermask.errors import UserError
 from centermask.model.backbones.timm import TimmBackbone
+from centermask.ops.mask_warp import to_rle
+from centermask.size import Size
 from centermask.structures import ImageBatch
+from tests.pictures import rectangle, squares
 
 SCRIPTS = Path(__file__).parents[1] / "benchmarks/versus"
 Script = Callable[[str], dict[str, Any]]
@@ -125,6 +128,23 @@ def test_no_contender_rounds_its_boxes_and_scores_to_bf16(name: str, backbone: P
         assert (values != values.bfloat16().float()).float().mean() > 0.1  # rounded: none
 
 
+def test_what_is_shown_is_judged_from_any_score_on(script: Script) -> None:
+    truth = squares(4, side=64).truth()
+    right = [{**one, "score": 0.9 - 0.1 * place} for place, one in enumerate(truth["annotations"])]
+    nowhere = to_rle(rectangle(0, 0, 2, 2), Size(64, 64))
+    wrong = [{**right[0], "segmentation": nowhere, "score": score} for score in (0.95, 0.2)]
+    judge, half_of = (script("shown.py")[name] for name in ("judge", "half_of"))
+    best, f1 = judge(truth, [*right, *wrong], 100)
+    assert best == pytest.approx(min(one["score"] for one in right))
+    assert f1(best) == pytest.approx(200 * len(right) / (2 * len(right) + 1))
+    assert f1(0.92) == 0
+    assert f1(0.0) == pytest.approx(200 * len(right) / (2 * len(right) + 2))
+    halves = [half_of(truth, right, odd) for odd in (True, False)]
+    assert [{row["id"] for row in half["images"]} for half, _ in halves] == [{1, 3}, {2, 4}]
+    assert sorted(one["id"] for _, rows in halves for one in rows) == sorted(one["id"] for one in right)
+    assert all({row["image_id"] for row in rows} <= {row["id"] for row in half["images"]} for half, rows in halves)
+
+
 @pytest.mark.slow
 def test_every_contender_is_trained_and_scored_on_the_same_pictures_and_shown(
     tmp_path: Path, backbone: Path, versus: Callable[..., str]
@@ -146,6 +166,7 @@ def test_every_contender_is_trained_and_scored_on_the_same_pictures_and_shown(
     assert [(folder / "row.json").stat().st_mtime_ns for folder in folders] == before
     assert "| gems | heaped | 1 |" in versus("table.py", *folders, "--markdown")
     assert "/ first" in versus("timing.py", *folders[:2], "--pictures", 1, "--steps", 1)
+    assert versus("shown.py", "--data", tmp_path, *folders).count("heaped") == 3
     versus("plots.py", tmp_path / "plots", *folders[:2])
     assert len(list((tmp_path / "plots").glob("*.png"))) == 3
     versus("gallery.py", tmp_path / "gallery.png", "heaped", *folders[:2], "--pictures", 1)

@@ -40,7 +40,7 @@ class Converted:
     format: Format
     pictures: int
     objects: int
-    """In the source, crowds among them."""
+    """In the new data set, crowds among them."""
     notes: tuple[str, ...]
     """What the new format cannot say, or what was changed, a line each."""
 
@@ -135,8 +135,7 @@ def _write(
     for done, (page, record) in enumerate(_pages(sets, target, to), start=1):
         _check_size(record)
         copied += place_picture(record.path, writer.place(page), link)
-        writer.write(page)
-        objects += len(page.objects)
+        objects += writer.write(page)
         renamed += page.name != PurePosixPath(record.file_name).name
         on_progress(done, total)
     notes = [

@@ -19,7 +19,7 @@ class CocoWriter:
     def place(self, page: Page) -> Path:
         return self._target.folder / page.split / page.name
 
-    def write(self, page: Page) -> None:
+    def write(self, page: Page) -> int:
         content = self._contents.setdefault(page.split, {"images": [], "annotations": []})
         content["images"].append({"id": page.id, "file_name": page.name, **page.size._asdict()})
         content["annotations"] += [
@@ -34,6 +34,7 @@ class CocoWriter:
             }
             for label, item in page.objects
         ]
+        return len(page.objects)
 
     def finish(self) -> list[str]:
         pairs = zip(self._target.category_ids, self._target.class_names, strict=True)

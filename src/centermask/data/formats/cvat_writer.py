@@ -30,7 +30,7 @@ class CvatWriter:
     def place(self, page: Page) -> Path:
         return self._target.folder / "images" / page.name
 
-    def write(self, page: Page) -> None:
+    def write(self, page: Page) -> int:
         size = {"width": str(page.size.width), "height": str(page.size.height)}
         image = SubElement(self._root, "image", {"id": str(self._pictures), "name": page.name, **size})
         self._pictures += 1
@@ -44,6 +44,7 @@ class CvatWriter:
                 "label": self._target.class_names[label], "source": "auto", "occluded": "0", "rle": runs,
                 **{name: str(value) for name, value in place.items()}, "z_order": "0",
             })  # fmt: skip
+        return len(objects)
 
     def finish(self) -> list[str]:
         indent(self._root)

@@ -27,7 +27,7 @@ class IndexPngWriter:
     def place(self, page: Page) -> Path:
         return self._target.folder / PICTURES / page.name
 
-    def write(self, page: Page) -> None:
+    def write(self, page: Page) -> int:
         objects = countable(page)
         self._crowds += len(page.objects) - len(objects)
         self._stems.setdefault(page.split, []).append(page.stem)
@@ -37,17 +37,20 @@ class IndexPngWriter:
             )
         masks = [from_rle(code(one.item.segmentation, page.size)) for one in objects]
         numbers = paint(masks, range(1, len(masks) + 1), page.size)
-        self._count([int(mask.pixels.sum()) for mask in masks], numbers)
+        seen = self._count([int(mask.pixels.sum()) for mask in masks], numbers)
         classes = np.array([0, *(one.label + 1 for one in objects)], dtype=np.uint16)[numbers]
         self._save(OBJECTS, page, encode_indices(numbers, largest=len(masks)))
         self._save(CLASSES, page, encode_indices(classes, largest=len(self._target.class_names)))
+        return seen
 
-    def _count(self, areas: list[int], numbers: Indices) -> None:
+    def _count(self, areas: list[int], numbers: Indices) -> int:
+        """Count what is lost; gives how many objects keep a pixel."""
         left = np.bincount(numbers.ravel(), minlength=len(areas) + 1)[1:]
         drawn = np.array(areas, dtype=np.int64)
         self._undrawn += int((drawn == 0).sum())
         self._hidden += int(((left == 0) & (drawn > 0)).sum())
         self._pixels += int((drawn - left).sum())
+        return int((left > 0).sum())
 
     def _save(self, folder: str, page: Page, content: bytes) -> None:
         path = self._target.folder / folder / f"{page.stem}.png"

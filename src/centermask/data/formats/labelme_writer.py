@@ -17,11 +17,12 @@ class LabelmeWriter:
     def place(self, page: Page) -> Path:
         return self._target.folder / page.split / page.name
 
-    def write(self, page: Page) -> None:
+    def write(self, page: Page) -> int:
         objects = [(self._target.class_names[label], item.segmentation) for label, item in countable(page)]
         self._crowds += len(page.objects) - len(objects)
         content = format_file(page.name, page.size, objects)
         text_file(self.place(page).with_name(f"{page.stem}.json"), json.dumps(content, ensure_ascii=False, indent=2))
+        return len(objects)
 
     def finish(self) -> list[str]:
         lines = ["__ignore__", "_background_", *self._target.class_names]  # as labelme's own tools expect

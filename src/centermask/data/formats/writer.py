@@ -49,8 +49,8 @@ class Writer(Protocol):
     def place(self, page: Page) -> Path:
         """Where the picture itself belongs."""
 
-    def write(self, page: Page) -> None:
-        """Write or keep the labels of a picture."""
+    def write(self, page: Page) -> int:
+        """Write or keep the labels of a picture; gives how many of its objects this format can hold."""
 
     def finish(self) -> list[str]:
         """Write what stands for the whole set; tell what could not be said in this format, a line each."""

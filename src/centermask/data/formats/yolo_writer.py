@@ -22,7 +22,7 @@ class YoloWriter:
     def place(self, page: Page) -> Path:
         return self._target.folder / "images" / page.split / page.name
 
-    def write(self, page: Page) -> None:
+    def write(self, page: Page) -> int:
         objects = countable(page)
         outlines = [(one, one_outline(one.item.segmentation, page.size)) for one in objects]
         seen = [(one, outline) for one, outline in outlines if len(outline)]
@@ -31,6 +31,7 @@ class YoloWriter:
         self._unseen += len(objects) - len(seen)
         self._too_ragged += len(seen) - len(lines)
         text_file(self._target.folder / "labels" / page.split / f"{page.stem}.txt", "".join(f"{x}\n" for x in lines))
+        return len(lines)
 
     def _line(self, one: Labelled, outline: Ring, page: Page) -> str | None:
         """The line of an object, or none if its outline is longer than the reader takes."""
