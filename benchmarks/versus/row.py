@@ -135,7 +135,9 @@ class Training:
     def resume(self) -> None:
         """Go on from what was saved, if anything was."""
         path = (self.given.weights or self.given.folder) / "state.pt"
-        if not path.is_file() and not self.given.weights:
+        if not path.is_file() and self.given.weights:
+            raise SystemExit(f"{path}: there is no such file; --weights takes the folder of a row that has learned")
+        if not path.is_file():
             return
         state = torch.load(path, weights_only=True)
         self.network.load_state_dict(state["network"])
