@@ -90,14 +90,16 @@ def _decay(
 ) -> Detections:
     """Lower the scores of boxes beside better ones, and choose again; ``near`` are the boxes, cut.
 
-    The boxes of an image stand in a row of a table, so that memory grows with the number of images, not its square.
+    The boxes of an image stand in a row of a table, so that memory grows with the number of images, not its square. A
+    graph has a table as wide as may be needed; else it is as wide as the most boxes of an image.
     """
     counts = (found.images[:, None] == torch.arange(images, device=near.device)).sum(dim=0)
     starts = counts.cumsum(dim=0) - counts
-    places = found.images * decoding.pool + torch.arange(near.shape[0], device=near.device) - starts[found.images]
-    boxes = near.new_zeros(images * decoding.pool, 4).index_copy(0, places, near)
-    labels = found.labels.new_zeros(images * decoding.pool).index_copy(0, places, found.labels)
-    table = (images, decoding.pool)
+    width = decoding.pool if torch.compiler.is_compiling() else max([1, *counts.tolist()])
+    places = found.images * width + torch.arange(near.shape[0], device=near.device) - starts[found.images]
+    boxes = near.new_zeros(images * width, 4).index_copy(0, places, near)
+    labels = found.labels.new_zeros(images * width).index_copy(0, places, found.labels)
+    table = (images, width)
     factors = decay_factors(boxes.unflatten(0, table), labels.unflatten(0, table), decoding.nms_decay)
     found = found._replace(scores=found.scores * factors.flatten()[places])
     best = found.scores.argsort(descending=True, stable=True)
