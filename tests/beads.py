@@ -23,6 +23,7 @@ class BeadConfig:
     test_long_side: int = 256
     score_threshold: float = 0.3
     max_detections: int = 100
+    masks_fill_boxes: bool = False
 
 
 class Beads:

@@ -25,6 +25,7 @@ class Config:
     test_long_side: int = 128
     score_threshold: float = 0.3
     max_detections: int = 50
+    masks_fill_boxes: bool = False
 
 
 class Quadrants(nn.Module):

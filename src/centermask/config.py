@@ -118,6 +118,11 @@ class ModelConfig:
         _require(all(value > 0 for value in self.pixel_std), "pixel_std must be positive")
 
     @property
+    def masks_fill_boxes(self) -> bool:
+        """Whether boxes are those of the masks, so that masks reach to their edges; see ``paste``."""
+        return self.mask_margin > 0
+
+    @property
     def num_classes(self) -> int:
         """The one number of classes, for every head."""
         return len(self.class_names)

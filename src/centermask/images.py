@@ -331,18 +331,23 @@ def restore(
     class_names: tuple[str, ...],
     category_ids: tuple[int, ...] = (),
     threshold: float = 0.5,
+    fill_boxes: bool = False,
     file_name: str = "",
 ) -> Instances:
     """Bring what was found in the fitted picture back to the original one; the inverse of ``fit``.
 
-    Each mask is pasted through its whole box, the part of the box inside the picture is what is reported. Objects
-    whose box lies outside the picture, has no extent or is not finite are left out. One mask at a time is in memory.
+    Each mask is pasted through its whole box, the part of the box inside the picture is what is reported; with
+    ``fill_boxes`` masks reach to the edges of their boxes, see ``paste``. Objects whose box lies outside the picture,
+    has no extent or is not finite are left out. One mask at a time is in memory.
     """
     scale = np.array([original.width / fitted.width, original.height / fitted.height] * 2)
     boxes = found.boxes.astype(np.float64) * scale
     clipped = boxes.clip(0, [original.width, original.height] * 2).astype(np.float32)
     inside = np.isfinite(boxes).all(axis=1) & (clipped[:, 2:] > clipped[:, :2]).all(axis=1)
-    bitmaps = (mask_warp.paste(found.masks[i], boxes[i], original, threshold) for i in np.flatnonzero(inside))
+    bitmaps = (
+        mask_warp.paste(found.masks[i], boxes[i], original, threshold, fills_box=fill_boxes)
+        for i in np.flatnonzero(inside)
+    )
     return Instances(
         size=original,
         boxes=clipped[inside],

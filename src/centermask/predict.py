@@ -190,6 +190,7 @@ class Predictor:
             original=prepared.original,
             class_names=self.class_names,
             category_ids=self.category_ids,
+            fill_boxes=self.model.config.masks_fill_boxes,
             file_name=file_name,
         )
 

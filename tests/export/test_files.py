@@ -109,7 +109,8 @@ def test_full_masks_are_the_masks_pasted(other: Exported, engine: str) -> None:
     for image in range(2):
         for place in range(found["counts"][image]):
             plane = found["full_masks"][image, place].astype(bool)
-            pasted = paste(found["masks"][image, place], found["boxes"][image, place].astype(float), Size(90, 120))
+            mask, box = found["masks"][image, place], found["boxes"][image, place].astype(float)
+            pasted = paste(mask, box, Size(90, 120), fills_box=other.model.config.masks_fill_boxes)
             (top, left), (height, width) = (pasted.top, pasted.left), pasted.pixels.shape
             differing = plane[top : top + height, left : left + width] != pasted.pixels
             assert differing.sum() <= 2  # a pixel at exactly one half may round to either side
@@ -131,7 +132,7 @@ def test_a_runtime_gives_the_full_masks_of_its_objects(other: Exported, kind: st
         for field, other_field in zip(found, alone, strict=True):
             np.testing.assert_array_equal(field, other_field)
         for mask, box, plane in zip(found.masks, found.boxes.astype(float), full_masks, strict=True):
-            pixels, left, top = paste(mask, box, Size(90, 120))
+            pixels, left, top = paste(mask, box, Size(90, 120), fills_box=other.model.config.masks_fill_boxes)
             assert (plane[top : top + pixels.shape[0], left : left + pixels.shape[1]] != pixels).sum() <= 2
 
 

@@ -63,11 +63,14 @@ def test_objects_stand_best_first_by_score_and_not_by_box_score() -> None:
     assert (answer.box_scores.diff(dim=1) > 0).any()
 
 
-def test_full_masks_are_the_masks_pasted() -> None:
-    answer = run(ExportGraph(lively_model(), full_masks=True), noise([(70, 90)]), [(70, 90)])
+@pytest.mark.parametrize("margin", [0.0, 0.1])
+def test_full_masks_are_the_masks_pasted(margin: float) -> None:
+    model = lively_model(mask_margin=margin)
+    answer = run(ExportGraph(model, full_masks=True), noise([(70, 90)]), [(70, 90)])
     assert answer.full_masks is not None
     for place in range(int(answer.counts[0])):
-        pasted = paste(answer.masks[0, place].numpy(), answer.boxes[0, place].double().numpy(), Size(70, 90))
+        mask, box = answer.masks[0, place].numpy(), answer.boxes[0, place].double().numpy()
+        pasted = paste(mask, box, Size(70, 90), fills_box=margin > 0)
         plane = np.zeros((70, 90), dtype=np.uint8)
         (top, left), (height, width) = (pasted.top, pasted.left), pasted.pixels.shape
         plane[top : top + height, left : left + width] = pasted.pixels

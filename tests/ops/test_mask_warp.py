@@ -161,6 +161,27 @@ def test_pasting_agrees_with_sampling_the_whole_picture(frame: tuple[float, ...]
     assert (whole_plane(paste(soft, box(*frame), PICTURE), PICTURE) == (slow >= 0.5))[sure].all()
 
 
+def test_a_mask_that_fills_its_box_keeps_weak_edges() -> None:
+    soft = np.full((28, 28), 0.6, dtype=np.float32)  # falling to zero within a cell, it would lose a third of one
+    frame = box(10.4, 2.6, 66.4, 58.6)
+    assert bounds(paste(soft, frame, PICTURE)).tolist() == [11, 3, 66, 58]
+    assert bounds(paste(soft, frame, PICTURE, fills_box=True)).tolist() == [10, 3, 66, 59]
+
+
+@pytest.mark.parametrize("frame", [(5.3, 7.7, 33.1, 29.9), (-20.5, -9, 30, 40), (60, 40, 200.5, 90)])
+def test_pasting_a_mask_that_fills_its_box_agrees_with_sampling_its_continued_edges(frame: tuple[float, ...]) -> None:
+    soft = np.random.default_rng(0).random((28, 28), dtype=np.float32)
+    left, top, right, bottom = frame
+    width, height = (right - left) / 28, (bottom - top) / 28
+    continued = box(left - width, top - height, right + width, bottom + height)
+    slow = slowly_pasted(np.pad(soft, 1, mode="edge"), continued, PICTURE)
+    x, y = np.arange(PICTURE.width) + 0.5, np.arange(PICTURE.height)[:, None] + 0.5
+    inside = (left <= x) & (x < right) & (top <= y) & (y < bottom)
+    sure = abs(slow - 0.5) > 1e-4
+    fast = whole_plane(paste(soft, box(*frame), PICTURE, fills_box=True), PICTURE)
+    assert (fast == (slow >= 0.5) & inside)[sure].all()
+
+
 @pytest.mark.parametrize("frame", [(-30, -30, -10, -10), (90, 10, 99, 20), (20, 20, 20, 30), (30, 30, 20, 20)])
 def test_nothing_is_pasted_of_a_box_that_shows_nothing(frame: tuple[float, ...]) -> None:
     assert area(paste(np.ones((28, 28), dtype=np.float32), box(*frame), PICTURE)) == 0

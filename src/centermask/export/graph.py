@@ -47,6 +47,7 @@ class ExportGraph(nn.Module):
         super().__init__()
         self.model = model
         self.places = model.config.max_detections
+        self.fill_boxes = model.config.masks_fill_boxes
         self.full_masks = full_masks
 
     def forward(
@@ -63,7 +64,7 @@ class ExportGraph(nn.Module):
         found, images = RoIInstances(*(field[order] for field in found)), images[order]
         starts = counts.cumsum(dim=0) - counts
         places = images * self.places + torch.arange(images.shape[0], device=images.device) - starts[images]
-        fields = [*found, _paste(found, height, width)] if self.full_masks else list(found)
+        fields = [*found, _paste(found, height, width, self.fill_boxes)] if self.full_masks else list(found)
         filled = [self._place(field, places, pixels.shape[0]) for field in fields]
         return (*filled[:5], counts, *filled[5:])
 
@@ -91,27 +92,35 @@ def _best_first(
     return order, counts
 
 
-def _paste(found: RoIInstances, height: int, width: int) -> UInt8[Tensor, "instances height width"]:
-    return (paste_softly(found.boxes, found.masks, height, width) >= 0.5).to(torch.uint8)
+def _paste(found: RoIInstances, height: int, width: int, fill_boxes: bool) -> UInt8[Tensor, "instances height width"]:
+    return (paste_softly(found.boxes, found.masks, height, width, fill_boxes) >= 0.5).to(torch.uint8)
 
 
 def paste_softly(
-    boxes: Float[Tensor, "instances 4"], masks: Float[Tensor, "instances side side"], height: int, width: int
+    boxes: Float[Tensor, "instances 4"],
+    masks: Float[Tensor, "instances side side"],
+    height: int,
+    width: int,
+    fill_boxes: bool,
 ) -> Float[Tensor, "instances height width"]:
-    """Masks in planes of the input's size, by two matrix products: bilinear between cell centres, as in ``paste``.
+    """Masks in planes of the input's size, by two matrix products, as ``paste`` makes them.
 
     Not ``grid_sample``, which runtimes have fused into wrong masks.
     """
-    columns = _interpolation(boxes[:, 0], boxes[:, 2], width, masks.shape[2])
-    rows = _interpolation(boxes[:, 1], boxes[:, 3], height, masks.shape[1])
+    columns = _interpolation(boxes[:, 0], boxes[:, 2], width, masks.shape[2], fill_boxes)
+    rows = _interpolation(boxes[:, 1], boxes[:, 3], height, masks.shape[1], fill_boxes)
     return rows @ masks @ columns.transpose(1, 2)
 
 
 def _interpolation(
-    starts: Float[Tensor, " instances"], ends: Float[Tensor, " instances"], pixels: int, side: int
+    starts: Float[Tensor, " instances"], ends: Float[Tensor, " instances"], pixels: int, side: int, fill_boxes: bool
 ) -> Float[Tensor, "instances pixels side"]:
     """Weights that read a row of ``side`` values at the pixels' centres."""
     centres = torch.arange(pixels, device=starts.device) + 0.5
     positions = (centres - starts[:, None]) / (ends - starts)[:, None] * side - 0.5
-    distance = (positions[:, :, None] - torch.arange(side, device=starts.device)).abs()
-    return (1 - distance).clamp(min=0)
+    read = positions.clamp(0, side - 1) if fill_boxes else positions
+    weights = (1 - (read[:, :, None] - torch.arange(side, device=starts.device)).abs()).clamp(min=0)
+    if not fill_boxes:
+        return weights
+    inside = (positions >= -0.5) & (positions < side - 0.5)
+    return weights * inside[:, :, None]

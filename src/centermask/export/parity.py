@@ -193,12 +193,13 @@ def _answerer(runtime: ExportedRuntime, given: Fitted, full_masks: bool) -> Call
     """What gives a file's objects of some pictures, at a threshold."""
     if full_masks:
         return lambda threshold: [
-            Answered(one.found, _misplaced(one)) for one in runtime.with_full_masks(given, threshold)
+            Answered(one.found, _misplaced(one, runtime.config.masks_fill_boxes))
+            for one in runtime.with_full_masks(given, threshold)
         ]
     return lambda threshold: [Answered(found, NONE) for found in runtime(given, threshold)]
 
 
-def _misplaced(pasted: Pasted) -> Float[np.ndarray, " instances"]:
+def _misplaced(pasted: Pasted, fill_boxes: bool) -> Float[np.ndarray, " instances"]:
     """How far from one half the probability of each object is where its full mask says the other side.
 
     The file's own masks are pasted, as PyTorch pastes: whether these and their boxes are right is seen without. One at
@@ -208,7 +209,8 @@ def _misplaced(pasted: Pasted) -> Float[np.ndarray, " instances"]:
     boxes, masks = torch.from_numpy(found.boxes)[:, None], torch.from_numpy(found.masks)[:, None]
     worst = []
     for box, mask, whole in zip(boxes, masks, full_masks, strict=True):
-        soft = paste_softly(box, mask, *whole.shape)[0].numpy()
+        height, width = whole.shape
+        soft = paste_softly(box, mask, height, width, fill_boxes)[0].numpy()
         worst.append(np.abs(soft - 0.5).max(initial=0.0, where=whole != (soft >= 0.5)))
     return np.array(worst, dtype=np.float32)
 

@@ -200,27 +200,40 @@ def _holds(size: Size, points: Float[np.ndarray, "vertices 2"]) -> bool:
     return bool(points.min() >= 0 and points[:, 0].max() <= size.width and points[:, 1].max() <= size.height)
 
 
-def paste(probabilities: Float[np.ndarray, "side side"], box: Box, size: Size, threshold: float = 0.5) -> Bitmap:
+def paste(
+    probabilities: Float[np.ndarray, "side side"],
+    box: Box,
+    size: Size,
+    threshold: float = 0.5,
+    *,
+    fills_box: bool = False,
+) -> Bitmap:
     """Put a soft mask back into its box of the picture and cut it at ``threshold``; the inverse of ``crop_masks``.
 
-    Bilinear between cell centres, falling to zero outside the grid, as the published implementation pastes. The box may
-    reach over the picture: only the part inside is made, and never more than the box.
+    Bilinear between cell centres. Beyond the outermost ones values fall to zero within a cell, as the published
+    implementation pastes; of a mask that ``fills_box`` they stay, up to the edge of the box. The box may reach over the
+    picture: only the part inside is made, and never more than the box.
     """
     side = probabilities.shape[0]
     x0, y0 = np.maximum(np.floor(box[:2]) - 1, 0).astype(int)
     x1, y1 = int(min(np.ceil(box[2]) + 1, size.width)), int(min(np.ceil(box[3]) + 1, size.height))
     if x1 <= x0 or y1 <= y0 or box[2] <= box[0] or box[3] <= box[1]:
         return Bitmap(np.zeros((0, 0), dtype=bool), 0, 0)
-    columns = _interpolation((np.arange(x0, x1) + 0.5 - box[0]) / (box[2] - box[0]) * side - 0.5, side)
-    rows = _interpolation((np.arange(y0, y1) + 0.5 - box[1]) / (box[3] - box[1]) * side - 0.5, side)
+    columns = _interpolation((np.arange(x0, x1) + 0.5 - box[0]) / (box[2] - box[0]) * side - 0.5, side, fills_box)
+    rows = _interpolation((np.arange(y0, y1) + 0.5 - box[1]) / (box[3] - box[1]) * side - 0.5, side, fills_box)
     soft = rows @ probabilities.astype(np.float32) @ columns.T
     return Bitmap(soft >= threshold, int(x0), int(y0))
 
 
-def _interpolation(positions: Float[np.ndarray, " pixels"], side: int) -> Float[np.ndarray, "pixels side"]:
+def _interpolation(
+    positions: Float[np.ndarray, " pixels"], side: int, fills_box: bool
+) -> Float[np.ndarray, "pixels side"]:
     """Weights that read a row of ``side`` values at fractional positions."""
-    distance = np.abs(positions[:, None] - np.arange(side)[None, :])
-    return np.clip(1 - distance, 0, None).astype(np.float32)
+    read = np.clip(positions, 0, side - 1) if fills_box else positions
+    weights = np.clip(1 - np.abs(read[:, None] - np.arange(side)[None, :]), 0, None)
+    if fills_box:
+        weights[(positions < -0.5) | (positions >= side - 0.5)] = 0
+    return weights.astype(np.float32)
 
 
 def to_rle(mask: Mask, size: Size) -> RLE:

@@ -43,6 +43,10 @@ class SegmenterConfig(Protocol):
     def max_detections(self) -> int:
         """Objects kept per picture."""
 
+    @property
+    def masks_fill_boxes(self) -> bool:
+        """Whether boxes are those of the masks, so that masks reach to their edges; False where masks lie in boxes."""
+
 
 @runtime_checkable
 class Runtime(Protocol):
