@@ -2,15 +2,16 @@
 
     python benchmarks/versus/shown.py --data DATA FOLDER...
 
-The folders are those of rows. Of the first test set one half of the pictures says which score is best, and the other
-half and the other test sets are judged: from that score on, as trained weights have it, from 0.35 and 0.5 on, which
-weights of a preset may have, and from the one on that turns out best there.
+The folders are those of rows. Of the first test set that was scored one half of the pictures says which score is best,
+and the other half and the other test sets are judged: from that score on, as trained weights have it, from 0.35 and 0.5
+on, which weights of a preset may have, and from the one on that turns out best there.
 """
 
 import argparse
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -62,15 +63,15 @@ def main() -> None:
     given = parser.parse_args()
     table = Table("row", "test set", "learned", *(f"F1 from {least} on" for least in FIXED), "learned", "best", "from")
     rows = [json.loads((folder / "row.json").read_text())["settings"] for folder in given.folders]
-    sides = {row["task"]: row["side"] for row in rows}
-    tasks = {name: open_task(name, given.data, side, train=False) for name, side in sides.items()}
+    open_once = cache(lambda task, side, pictures: open_task(task, given.data, side, train=False, pictures=pictures))
     for folder, row in zip(given.folders, rows, strict=True):
-        task, learned = tasks[row["task"]], math.nan
-        for name, test in task.tests.items():
+        task, learned = open_once(row["task"], row["side"], row["pictures"]), math.nan
+        scored = {name: test for name, test in task.tests.items() if (folder / f"{name}.json").is_file()}
+        for name, test in scored.items():
             truth, results = test.truth(), json.loads((folder / f"{name}.json").read_text())
             most = max(100, task.objects)
             if math.isnan(learned):
-                learned = math.floor(100 * judge(*half_of(truth, results, odd=True), most)[0]) / 100
+                learned = judge(*half_of(truth, results, odd=True), most)[0]
                 truth, results = half_of(truth, results, odd=False)
             best, f1 = judge(truth, results, most)
             told = [f"{f1(least):.1f}" for least in (*FIXED, learned, best)]

@@ -130,7 +130,7 @@ def test_errors_below_the_threshold_cost_but_are_not_shown():
     truth = truth_of(true(A), true(B), true(rectangle(60, 0, 40, 20)))
     poor = found(rectangle(60, 0, 16, 20), 0.1)
     analysis = analyse(truth, [found(A, 0.9), found(B, 0.8), found(C, 0.2), poor])
-    assert analysis.threshold == 0.8
+    assert analysis.threshold == 0.5  # between 0.8 and 0.2
     assert counts(analysis) == {"missed": 1}  # what would find it is not shown
     assert costs(analysis)["mask"] > 0
     assert costs(analysis)["missed"] == 0
@@ -148,7 +148,7 @@ def test_places_are_those_in_the_lists_that_were_given():
     truth = truth_of(true(C, 3), true(A, 1), true(B, 2), images=3)
     predictions = [found(B, 0.5, image=3), found(A, 0.6, image=1), found(A40, 0.55, image=1), found(B, 0.9, image=2)]
     analysis = analyse(truth, predictions)
-    assert analysis.threshold == 0.6
+    assert analysis.threshold == pytest.approx(0.575)  # between 0.6 and 0.55
     assert [(case.kind, case.image_id, case.annotation) for case in analysis.cases] == [("missed", 3, 0)]
     shown = analyse(truth, [one | {"score": 1.0} for one in predictions])
     assert [(case.kind, case.image_id, case.prediction, case.annotation) for case in shown.cases] == [

@@ -75,7 +75,11 @@ class OperatingPoint(NamedTuple):
 
 
 def best_point(matches: Matches, verdicts: Verdicts) -> OperatingPoint:
-    """Where F1 over all classes together is highest, of equally good scores the highest; 0 if nothing is right."""
+    """Where F1 over all classes together is highest, of equally good scores the highest; 0 if nothing is right.
+
+    It lies half-way between the score of the last prediction that is shown and the next lower one (0, if there is
+    none): as good here, and with few objects far better elsewhere than the score of the weakest one that was right.
+    """
     counts = verdicts.kinds != IGNORED
     scores, right = matches.scores[counts], verdicts.kinds[counts] == RIGHT
     positives = int(matches.counted[:, 0].sum())
@@ -86,7 +90,10 @@ def best_point(matches: Matches, verdicts: Verdicts) -> OperatingPoint:
     f1 = 2 * hits / (np.arange(1, len(hits) + 1) + positives)
     ends = np.flatnonzero(np.append(scores[1:] != scores[:-1], True))  # equal scores are shown together
     best = int(ends[f1[ends].argmax()])
-    return OperatingPoint(float(scores[best]), float(hits[best] / (best + 1)), float(hits[best] / positives))
+    below = scores[best + 1] if best + 1 < len(scores) else 0.0
+    return OperatingPoint(
+        float(scores[best] + below) / 2, float(hits[best] / (best + 1)), float(hits[best] / positives)
+    )
 
 
 def precision_curves(curves: Curves, class_names: Sequence[str]) -> tuple[PrecisionCurve, ...]:

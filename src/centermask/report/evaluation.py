@@ -28,5 +28,5 @@ def predicted_now(album: Album, image_ids: Sequence[int], *, epoch: float) -> Pr
     """What an evaluation predicted on some pictures."""
     one = album.evaluated
     return Predicted(
-        epoch=epoch, mask_ap=one.evaluation.mask.ap, threshold=one.threshold, things=album.predicted(image_ids)
+        epoch=epoch, mask_ap=one.evaluation.mask.ap, threshold=one.analysis.threshold, things=album.predicted(image_ids)
     )

@@ -79,7 +79,7 @@ def set_page(
         name=one.name,
         images=one.evaluation.images,
         instances=one.evaluation.instances,
-        threshold=one.threshold,
+        threshold=one.analysis.threshold,
         figures=head_figures(one, course),
         findings=advice.evaluation_findings(analysis),
         times=[_time_words(time) for time in times],
@@ -122,7 +122,7 @@ def head_figures(one: EvaluatedSet, course: Sequence[Line] = ()) -> list[Figure]
         Figure(
             name="Precision",
             value=decimals(analysis.precision),
-            note=f"recall {decimals(analysis.recall)}, from score {one.threshold:.2f}",
+            note=f"recall {decimals(analysis.recall)}, from score {one.analysis.threshold:.2f}",
         ),
     ]
 

@@ -1,6 +1,5 @@
 """A set that was evaluated, and what a report asks of it: its pictures, their true objects and what was predicted."""
 
-import math
 from collections import OrderedDict, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,8 +19,6 @@ from centermask.size import Size
 
 OPEN_PICTURES = 4
 """Decoded pictures that are kept for the next question."""
-USUAL_THRESHOLD = 0.5
-"""Where no score is best, because nothing is true or nothing is found."""
 
 
 class Thing(NamedTuple):
@@ -44,12 +41,6 @@ class EvaluatedSet:
     """COCO results: image_id, category_id, bbox (xywh), score, box_score, segmentation (run-length code)."""
     evaluation: Evaluation
     analysis: Analysis
-
-    @property
-    def threshold(self) -> float:
-        """The score from which on predictions are shown."""
-        known = math.isfinite(self.analysis.threshold)
-        return self.analysis.threshold if known else USUAL_THRESHOLD
 
 
 def count_set(name: str, dataset: Evaluable, rows: Sequence[Mapping[str, Any]], max_detections: int) -> EvaluatedSet:
@@ -120,7 +111,7 @@ class Album:
         """What was predicted on some pictures with a score that is shown, best first; one walk over all rows."""
         found: dict[int, list[Thing]] = {image_id: [] for image_id in image_ids}
         for row in self.evaluated.rows:
-            if row["image_id"] in found and row["score"] >= self.evaluated.threshold:
+            if row["image_id"] in found and row["score"] >= self.evaluated.analysis.threshold:
                 found[row["image_id"]].append(predicted_thing(row, self.size(row["image_id"])))
         return {image_id: sorted(things, key=lambda thing: -thing.score) for image_id, things in found.items()}
 

@@ -1,6 +1,5 @@
 """Scores of a network on the validation sets of a run: each process predicts a share, the first one counts."""
 
-import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
@@ -61,7 +60,7 @@ def show_from_the_best_score(run: Run, found: Iterable[EvaluatedSet]) -> None:
     """
     best = [one.analysis.threshold for one in found if one.analysis.threshold > 0]
     if best:
-        threshold = math.floor(100 * sum(best) / len(best)) / 100
+        threshold = max(0.01, round(sum(best) / len(best), 2))
         for model in (run.model, run.usable_model):
             model.config = replace(model.config, score_threshold=threshold)
 
