@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-import timm
 from fcos_with_masks import FcosWithMasks
 from mask_rcnn import MaskRcnn
 from torch import Tensor, nn
@@ -13,7 +12,7 @@ from centermask import build, preset
 from centermask.checkpoint import load_backbone, load_tensors
 from centermask.config import ModelConfig
 from centermask.model.objective import Objective
-from centermask.model.presets import PLUS
+from centermask.model.presets import PLUS, pixels_of_timm
 from centermask.structures import GroundTruth, ImageBatch, RoIInstances
 
 NAMES = ("mask-rcnn", "fcos+masks", "faithful", "plus")
@@ -65,14 +64,10 @@ def contender(name: str, class_names: Sequence[str], side: int, objects: int, ba
         ValueError: the contender is not ours, and has no such options.
     """
     body = load_tensors(backbone)[0]["backbone"]
-    taught = timm.get_pretrained_cfg(body.removeprefix("timm:")).to_dict()
     name, *changes = [name] if name == "fcos+masks" else name.split("+")
-    base = replace(
-        preset("centermask-lite-mv2" if name in NAMES else name, tuple(class_names)),
-        backbone=body, pixel_mean=tuple(255 * one for one in taught["mean"]),
-        pixel_std=tuple(255 * one for one in taught["std"]), test_short_side=side, test_long_side=2 * side,
-        max_detections=objects,
-    )  # fmt: skip
+    base = preset("centermask-lite-mv2" if name in NAMES else name, tuple(class_names))
+    base = replace(base, backbone=body, test_short_side=side, test_long_side=2 * side, max_detections=objects)
+    base = pixels_of_timm(base)
     if name in (others := {"mask-rcnn": MaskRcnn, "fcos+masks": FcosWithMasks}):
         if changes:
             raise ValueError(f"{name} has no options, so not {', '.join(changes)}")

@@ -5,6 +5,7 @@ A file is written aside, flushed to disk and renamed: there is no moment at whic
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from centermask.config import ModelConfig
 from centermask.errors import UserError
 from centermask.files import write_whole
 from centermask.model.centermask import CenterMask
-from centermask.model.presets import build
+from centermask.model.presets import build, pixels_of_timm
 
 HEADER = "centermask"
 """Key of the file's metadata that holds our JSON."""
@@ -56,10 +57,10 @@ def load_model(path: str | Path) -> CenterMask:
     return model
 
 
-def save_backbone(tensors: Mapping[str, Tensor], path: str | Path, backbone: str) -> None:
-    """Write the weights of a backbone alone."""
+def save_backbone(tensors: Mapping[str, Tensor], path: str | Path, backbone: str, *, bgr: bool = False) -> None:
+    """Write the weights of a backbone alone; ``bgr`` says that they come from a network that took BGR."""
     kept = {key: _stored(value, half=False) for key, value in tensors.items() if not is_counter(key)}
-    save_tensors(kept, path, {"kind": "backbone", "backbone": backbone})
+    save_tensors(kept, path, {"kind": "backbone", "backbone": backbone, "bgr": bgr})
 
 
 def load_backbone(model: CenterMask, path: str | Path) -> None:
@@ -78,6 +79,22 @@ def load_backbone(model: CenterMask, path: str | Path) -> None:
             key.removeprefix("backbone."): value for key, value in tensors.items() if key.startswith("backbone.")
         }
     load_strictly(model.backbone, tensors, str(path))
+
+
+def pixels_of_backbone(path: str | Path, like: ModelConfig) -> ModelConfig:
+    """A configuration with the mean and deviation of pixels that the weights of a backbone file were trained with.
+
+    Those of a whole network are its own; a timm backbone has timm's; one that came from a network of BGR pixels, as the
+    published ones, or is none of timm's keeps those of its preset.
+
+    Raises:
+        UserError: the file is missing or broken.
+    """
+    header = load_tensors(path)[0]
+    if header.get("kind") == "model":
+        donor = _config(header, path)
+        return replace(like, pixel_mean=donor.pixel_mean, pixel_std=donor.pixel_std)
+    return like if header.get("bgr") else pixels_of_timm(like)
 
 
 def load_strictly(module: nn.Module, tensors: Mapping[str, Tensor], origin: str) -> None:

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import StringIO
 from pathlib import Path
 
@@ -17,14 +17,14 @@ import torch
 import yaml
 from rich.console import Console
 
-from centermask.checkpoint import load_model, load_tensors, save_model
+from centermask.checkpoint import load_model, load_tensors, save_backbone, save_model
 from centermask.config import TrainConfig
 from centermask.data.gems import GemRecipe, GemSet
 from centermask.data.sample import Sample
 from centermask.errors import UserError
 from centermask.evaluate import Evaluation
 from centermask.model.layers import batch_norms
-from centermask.model.presets import build
+from centermask.model.presets import build, preset
 from centermask.ops.mask_warp import to_rle
 from centermask.report.sets import EvaluatedSet, count_set
 from centermask.size import Size
@@ -271,6 +271,28 @@ def test_a_run_starts_from_given_backbone_weights(config: Configs, out: Path, tm
     assert same(begun.average.module.backbone.state_dict(), donor.backbone.state_dict())
 
 
+def test_trained_backbone_weights_see_the_pixels_that_they_know(config: Configs, out: Path, tmp_path: Path) -> None:
+    """The published lite presets scale pixels otherwise than timm does."""
+
+    def scale(settings: TrainConfig) -> tuple[float, ...]:
+        model = start(settings, [FOUR], RunFolder(path=out)).model
+        assert model.pixel_std.flatten().tolist() == pytest.approx(model.config.pixel_std)
+        return model.config.pixel_std
+
+    lite = config(preset="centermask-lite-mv2")
+    timms = pytest.approx((58.395, 57.12, 57.375))
+    assert scale(lite) == (1.0, 1.0, 1.0)
+    donor = build(replace(preset("centermask-lite-mv2"), pixel_std=(2.0, 3.0, 4.0)))
+    given = tmp_path / "donor.safetensors"
+    given_to = replace(lite, norm="frozen", backbone_weights=str(given))
+    save_backbone(donor.backbone.state_dict(), given, donor.config.backbone)
+    assert scale(given_to) == timms
+    save_backbone(donor.backbone.state_dict(), given, donor.config.backbone, bgr=True)
+    assert scale(given_to) == (1.0, 1.0, 1.0)
+    save_model(donor, given)
+    assert scale(given_to) == (2.0, 3.0, 4.0)
+
+
 # --- interruptions ---
 
 
@@ -324,6 +346,17 @@ def test_a_finished_run_can_be_resumed_and_lengthened(config: Configs, out: Path
     assert same(weights(out), first)
     run(config(epochs=2), out, resume=True)
     assert RunFolder(path=out).load_state()["step"] == 4
+
+
+def test_a_resumed_run_may_change_sizes_and_counts(config: Configs, out: Path) -> None:
+    run(config(epochs=1), out)
+    changed = {"short_side": 96, "max_detections": 7, "train_proposals": 5, "train_rois": 4}
+    for epochs, more in ((2, {"long_side": 128}), (3, {})):
+        run(config(epochs=epochs, **changed, **more), out, resume=True)
+        told = load_tensors(RunFolder(path=out).weights("last"))[0]["config"]
+        kept = {"test_short_side": 96, "test_long_side": 128, "max_detections": 7, "train_proposals": 5}
+        assert {key: told[key] for key in kept} == kept
+        assert told["train_rois"] == 4
 
 
 def test_resuming_where_there_is_no_run_begins_one(config: Configs, out: Path) -> None:

@@ -8,7 +8,7 @@ from torch import nn
 
 from centermask.config import ModelConfig
 from centermask.errors import UserError
-from centermask.model.backbones.timm import TimmBackbone
+from centermask.model.backbones.timm import TimmBackbone, pixel_values
 from centermask.model.backbones.vovnet import VOVNETS, VoVNet
 from centermask.model.centermask import CenterMask
 from centermask.model.coco_classes import COCO_CLASSES
@@ -95,6 +95,14 @@ def preset(name: str, class_names: tuple[str, ...] = ()) -> ModelConfig:
         raise UserError(f"no preset '{name}'; did you mean '{near}'? All: {', '.join(PRESETS)}")
     config = PRESETS[name]
     return replace(config, class_names=class_names, category_ids=()) if class_names else config
+
+
+def pixels_of_timm(config: ModelConfig) -> ModelConfig:
+    """The same with the mean and deviation of pixels that timm's weights of its backbone expect, if it is timm's."""
+    if not config.backbone.startswith("timm:"):
+        return config
+    mean, std = pixel_values(config.backbone.removeprefix("timm:"))
+    return replace(config, pixel_mean=mean, pixel_std=std)
 
 
 def build(config: ModelConfig, *, pretrained: bool = False, backbone: nn.Module | None = None) -> CenterMask:

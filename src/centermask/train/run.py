@@ -14,7 +14,7 @@ from torch import nn
 from torch.optim import SGD, AdamW, Optimizer
 from torch.optim.swa_utils import AveragedModel
 
-from centermask.checkpoint import load_backbone
+from centermask.checkpoint import load_backbone, pixels_of_backbone
 from centermask.config import ModelConfig, TrainConfig
 from centermask.data.augment import Augmentation
 from centermask.data.batches import BatchPlan, TrainingSet
@@ -23,7 +23,7 @@ from centermask.data.sources import union_of_classes
 from centermask.errors import UserError
 from centermask.model.centermask import CenterMask
 from centermask.model.objective import Objective
-from centermask.model.presets import build, preset
+from centermask.model.presets import build, pixels_of_timm, preset
 from centermask.runtimes.precision import has_bf16
 from centermask.train.averaging import averaged
 from centermask.train.batch_size import find_batch
@@ -133,7 +133,7 @@ def start(
     together = Together(accelerator)
     set_seed(config.seed)
     classes = union_of_classes(train_sets)
-    model, origin = _begun(state, classes, folder) if state else _network(config, classes)
+    model, origin = _begun(config, state, classes, folder) if state else _network(config, classes)
     if frozen := freeze(model, config.freeze):
         origin += f"; {frozen} tensors of the backbone up to stride {config.freeze} do not learn"
     model.to(accelerator.device).to(memory_format=torch.channels_last).train()
@@ -162,19 +162,26 @@ def start(
     )  # fmt: skip
 
 
-def _begun(state: Mapping[str, Any], classes: Mapping[str, int], folder: RunFolder) -> tuple[CenterMask, str]:
-    """The network of a run that has begun, its weights still to be restored."""
-    config = ModelConfig.from_dict(state["config"])
-    if config.class_names != tuple(classes):
-        raise UserError(f"{folder.path} was trained on {', '.join(config.class_names)}; the data now annotates "
+def _begun(
+    config: TrainConfig, state: Mapping[str, Any], classes: Mapping[str, int], folder: RunFolder
+) -> tuple[CenterMask, str]:
+    """The network of a run that has begun, its weights still to be restored; sizes and counts may have changed."""
+    begun = ModelConfig.from_dict(state["config"])
+    if begun.class_names != tuple(classes):
+        raise UserError(f"{folder.path} was trained on {', '.join(begun.class_names)}; the data now annotates "
                         f"{', '.join(classes)}; give the same data, or another --out")  # fmt: skip
-    return build(config), f"goes on from step {state['step']}"
+    return build(_sized(begun, config)), f"goes on from step {state['step']}"
 
 
 def _network(config: TrainConfig, classes: Mapping[str, int]) -> tuple[CenterMask, str]:
     """The network with its first weights, and where they come from."""
     donor = find_donor(config)
-    model = build(configure(config, classes, donor), pretrained=config.pretrained)
+    settings = configure(config, classes, donor)
+    if config.backbone_weights:
+        settings = pixels_of_backbone(config.backbone_weights, settings)
+    elif config.pretrained:
+        settings = pixels_of_timm(settings)
+    model = build(settings, pretrained=config.pretrained)
     origin = "starts from scratch (--pretrained, --backbone-weights or --init learn far more from few pictures)"
     if donor is not None:
         origin = start_from(model, donor)
@@ -200,13 +207,20 @@ def configure(config: TrainConfig, classes: Mapping[str, int], donor: Donor | No
     if donor is not None:
         same = donor.model.config.preset == config.preset
         base = architecture(base, donor.model.config) if same else replace(base, norm=donor.model.config.norm)
-    said = ("norm", "attention_fusion", "class_agnostic_masks", "max_detections", "train_proposals", "train_rois")
+    said = ("norm", "attention_fusion", "class_agnostic_masks")
     given = {name: value for name in said if (value := getattr(config, name)) is not None}
     from_scratch = not (donor or config.pretrained or config.backbone_weights)
     if from_scratch and not config.norm:
         given["norm"] = "group"
-    long_side = config.long_side or round(config.short_side * base.test_long_side / base.test_short_side)
-    return replace(base, test_short_side=config.short_side, test_long_side=long_side, **given)
+    return _sized(replace(base, **given), config)
+
+
+def _sized(model: ModelConfig, config: TrainConfig) -> ModelConfig:
+    """With what a run says of sizes and counts, which are no part of the weights."""
+    long_side = config.long_side or round(config.short_side * model.test_long_side / model.test_short_side)
+    said = ("max_detections", "train_proposals", "train_rois")
+    given = {name: value for name in said if (value := getattr(config, name)) is not None}
+    return replace(model, test_short_side=config.short_side, test_long_side=long_side, **given)
 
 
 def augmentation(config: TrainConfig, model: ModelConfig) -> Augmentation:

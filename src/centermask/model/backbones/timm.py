@@ -7,11 +7,13 @@ from typing import Any
 import timm
 import torch
 from jaxtyping import Float
+from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 from torch import Tensor, nn
 
 from centermask.errors import UserError
 
 STRIDES = (4, 8, 16, 32)
+Colour = tuple[float, float, float]
 PROBE = (64, 96)
 """Height and width of the picture that tells whether a model can be used."""
 
@@ -56,6 +58,18 @@ class TimmBackbone(nn.Module):
         """C3, C4, C5, perhaps C2 before them."""
         features: list[Tensor] = self.network(pixels)
         return features
+
+
+def pixel_values(name: str) -> tuple[Colour, Colour]:
+    """Mean and deviation, of values from 0 to 255, of the pixels that timm's weights of a model were trained on.
+
+    >>> [round(value, 3) for value in pixel_values("mobilenetv2_100")[1]]
+    [58.395, 57.12, 57.375]
+    """
+    taught: Any = timm.get_pretrained_cfg(name)  # None of the few that have none
+    means = getattr(taught, "mean", IMAGENET_DEFAULT_MEAN), getattr(taught, "std", IMAGENET_DEFAULT_STD)
+    mean, std = ((255 * red, 255 * green, 255 * blue) for red, green, blue in means)
+    return mean, std
 
 
 def _stride_indices(name: str, wanted: Sequence[int]) -> list[int]:
