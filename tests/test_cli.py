@@ -28,6 +28,7 @@ from centermask.data.gems import GEM_KINDS
 from centermask.errors import UserError
 from centermask.images import read_image
 from centermask.model.presets import PRESETS, build, preset
+from centermask.predict import Predictor
 from centermask.train import RunFolder
 from tests.golden.weights import ruled_weights
 
@@ -246,6 +247,20 @@ def test_compare_says_that_a_network_equals_itself(gems: Path, trained: Path, co
     assert "mask AP" in said.out
     assert page.is_file()
     one_line(command("compare", weights, weights, "--data", gems, "--resamples", 0), "resamples must be at least 1")
+
+
+def test_what_will_not_do_is_told_before_any_picture_is_predicted(
+    command: Command, trained: Path, gems: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Predictor, "__call__", lambda *_: pytest.fail("a picture was predicted"))
+    weights, taken = trained / "last.safetensors", tmp_path / "folder"
+    taken.mkdir()
+    one_line(command("compare", weights, "nope", "--data", gems, "--device", "cpu"), "nope: no such weights file")
+    one_line(command("compare", weights, "nano", "--data", gems, "--device", "cpu"), "nano: ", "share no class name")
+    one_line(command("compare", weights, weights, "--data", gems, "--html", taken), "no file that can be replaced")
+    for flag in ("--json", "--predictions", "--html"):
+        one_line(command("evaluate", weights, gems, flag, taken), "no file that can be replaced")
+        assert not list(tmp_path.glob(".*"))
 
 
 def test_train_starts_from_weights_with_other_classes(
@@ -620,7 +635,10 @@ def test_data_that_is_none_is_told(command: Command, trained: Path, broken: Path
     one_line(command("train", "nowhere", "--out", tmp_path / "r"), "nowhere", "no such folder")
     one_line(command("evaluate", trained / "last.safetensors", "gems:stone=1"), "did you mean stones")
     one_line(command("train", "gems:", "--out", broken / "empty.jpg" / "r"), "cannot be written")
-    one_line(command("train", broken, "--out", broken), "folder of the data")
+    for data in (broken, f"coco:{broken}", f"coco:{broken}:some"):
+        one_line(command("train", data, "--out", broken), "folder of the data")
+    one_line(command("train", "gems:", "--train-annotations", "x.json", "--out", tmp_path / "r"), "gems: are drawn")
+    one_line(command("evaluate", trained / "last.safetensors", "gems:", "--annotations", "x.json"), "gems: are drawn")
     one_line(command("data", "check", broken, "--workers", "-1"), "must not be negative")
     one_line(command("data", "convert", gems, tmp_path / ("x" * 300)), "cannot be")
 

@@ -30,8 +30,9 @@ if TYPE_CHECKING:
     from centermask.data.sources import Evaluable
     from centermask.instances import Instances
     from centermask.many import Recipe
-    from centermask.predict import Finder
+    from centermask.predict import Finder, Predictor
     from centermask.report import EvaluatedSet
+    from centermask.tiles import TiledPredictor
     from centermask.video import FoundFrame, VideoSummary
 
 FAILED = 2
@@ -72,7 +73,7 @@ class Train:
     """Bad annotations stop the run, or are skipped and counted."""
 
     def run(self) -> int:
-        from centermask.data.sources import describe, open_data, skipped
+        from centermask.data.sources import describe, folder_of, open_data, skipped
         from centermask.train import RunFolder, Stopped, train
 
         if not self.data:
@@ -81,7 +82,7 @@ class Train:
             raise UserError(
                 "--train-annotations, --val-annotations and --images go with one DATA; give FOLDER:NAME instead"
             )
-        if self.out.resolve() in [Path(data.rpartition(":")[0] or data).resolve() for data in self.data]:
+        if self.out.resolve() in [place.resolve() for data in self.data if (place := folder_of(data))]:
             raise UserError(f"{self.out}: this is the folder of the data; choose another --out")
         splits = [open_data(data, train_annotations=self.train_annotations, val_annotations=self.val_annotations,
                             images=self.images, on_error=self.on_error) for data in self.data]  # fmt: skip
@@ -143,11 +144,12 @@ class Evaluate:
         from rich.console import Console
 
         from centermask.evaluate import format_table
-        from centermask.files import write_whole
+        from centermask.files import check_places, write_whole
         from centermask.report import write_evaluation
 
+        check_places(self.predictions, self.json, self.html)
         chosen = _evaluation_set(self.data, self.annotations, self.images, self.on_error)
-        one = _evaluated(self.weights, self.data, chosen, self)
+        one = _evaluated(_opened(self.weights, chosen, self), self.data, chosen, self)
         Console().print(format_table(one.evaluation))  # before anything that a full disk could stop
         if self.predictions:
             write_whole(self.predictions, json.dumps(list(one.rows)).encode())
@@ -198,12 +200,15 @@ class Compare:
         from rich.console import Console
 
         from centermask.evaluate import compare, format_comparison
+        from centermask.files import check_places
         from centermask.report import write_comparison
 
         if self.resamples < 1:
             raise UserError(f"resamples must be at least 1, not {self.resamples}")
+        check_places(self.html)
         chosen = _evaluation_set(self.data, self.annotations, self.images, self.on_error)
-        a, b = (_evaluated(weights, weights, chosen, self) for weights in (self.a, self.b))
+        opened = [(weights, _opened(weights, chosen, self)) for weights in (self.a, self.b)]
+        a, b = (_evaluated(predictor, weights, chosen, self) for weights, predictor in opened)
         limit = max(a.evaluation.max_detections, b.evaluation.max_detections)
         found = compare(chosen.truth(), a.rows, b.rows, resamples=self.resamples, max_detections=limit)
         Console().print(format_comparison(found))
@@ -627,8 +632,9 @@ class Bench:
         from rich.console import Console
 
         from centermask.bench import bench, format_bench
-        from centermask.files import write_whole
+        from centermask.files import check_places, write_whole
 
+        check_places(self.json)
         if not self.weights:
             raise UserError(
                 f"nothing to measure; name weights or exported files, or bundled weights: {', '.join(BUNDLED)}"
@@ -743,7 +749,7 @@ class ImportBackbone:
         from centermask.published import import_backbone
 
         tensors = import_backbone(self.weights, self.backbone, bgr=self.bgr)
-        save_backbone(tensors, self.out, self.backbone)
+        save_backbone(tensors, self.out, self.backbone, bgr=self.bgr)
         print(f"{self.out}: {self.backbone}, {len(tensors)} tensors")
         return 0
 
@@ -901,17 +907,29 @@ def _evaluation_set(data: str, annotations: Path | None, images: Path | None, on
     return chosen
 
 
-def _evaluated(weights: str, name: str, chosen: "Evaluable", asked: Evaluate | Compare) -> "EvaluatedSet":
-    """A set predicted by a network, counted and analysed."""
-    from centermask.evaluate import predict_set
+def _opened(weights: str, chosen: "Evaluable", asked: Evaluate | Compare) -> "Predictor | TiledPredictor":
+    """A network that knows at least one class of a set."""
+    from centermask.evaluate import shared_categories
     from centermask.predict import Predictor
-    from centermask.report import count_set
     from centermask.tiles import TiledPredictor
 
     plain = Predictor(weights, device=_device(asked.device), score_threshold=0.0, short_side=asked.short_side,
                       max_detections=asked.max_detections, precision=asked.precision,
                       compile=asked.compile)  # fmt: skip
-    predictor = TiledPredictor(plain, tile=asked.tile, overlap=asked.overlap) if asked.tile is not None else plain
+    try:
+        shared_categories(plain.class_names, chosen)
+    except UserError as fault:
+        raise UserError(f"{weights}: {fault}") from None
+    return TiledPredictor(plain, tile=asked.tile, overlap=asked.overlap) if asked.tile is not None else plain
+
+
+def _evaluated(
+    predictor: "Predictor | TiledPredictor", name: str, chosen: "Evaluable", asked: Evaluate | Compare
+) -> "EvaluatedSet":
+    """A set predicted by a network, counted and analysed."""
+    from centermask.evaluate import predict_set
+    from centermask.report import count_set
+
     with _progress() as progress:
         task = progress.add_task("predicting", total=len(chosen))
         rows = predict_set(predictor, chosen, on_progress=lambda done, _: progress.update(task, completed=done))

@@ -31,14 +31,7 @@ def whole_path(path: Path) -> Iterator[Path]:
         UserError: see ``whole_file``.
     """
     path = Path(os.path.realpath(path))
-    if os.path.exists(path) and not path.is_file():  # unlike Path.exists, false for a name that is too long
-        raise UserError(f"{path}: this is no file that can be replaced; choose another name")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written ({error.strerror}); choose another place") from None
-    aside = Path(name)
+    descriptor, aside = _open_aside(path)
     try:
         with writing(path, aside), os.fdopen(descriptor, "wb"):
             yield aside
@@ -48,6 +41,30 @@ def whole_path(path: Path) -> Iterator[Path]:
             aside.replace(path)
     finally:
         aside.unlink(missing_ok=True)
+
+
+def check_places(*paths: Path | None) -> None:
+    """Refuse places that cannot be written, before work whose outcome would then be lost. Makes missing folders.
+
+    Raises:
+        UserError: see ``whole_file``.
+    """
+    for path in filter(None, paths):
+        descriptor, aside = _open_aside(Path(os.path.realpath(path)))
+        os.close(descriptor)
+        aside.unlink()
+
+
+def _open_aside(path: Path) -> tuple[int, Path]:
+    """An empty file beside the one that is to be written, and its descriptor."""
+    if os.path.exists(path) and not path.is_file():  # unlike Path.exists, false for a name that is too long
+        raise UserError(f"{path}: this is no file that can be replaced; choose another name")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written ({error.strerror}); choose another place") from None
+    return descriptor, Path(name)
 
 
 @contextmanager

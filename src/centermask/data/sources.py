@@ -97,6 +97,8 @@ def open_data(
         UserError: it stands for nothing that can be read, or holds bad entries (see ``check_coco``).
     """
     if data.startswith("gems:"):
+        if train_annotations or val_annotations or images:
+            raise UserError("gems: are drawn, there are no annotation files and pictures to be named; leave these out")
         train, val = gem_sets(data)
         return DataSplit(name="gems", format="gems", train=train, val=val)
     if train_annotations or val_annotations or images:
@@ -111,6 +113,15 @@ def open_data(
     opened = {one.split: _open(one, on_error, faults) for one in found}
     return DataSplit(name=_name(data), format=found[0].format, train=opened.get("train"), val=opened.get("val"),
                      faults=tuple(faults))  # fmt: skip
+
+
+def folder_of(data: str) -> Path | None:
+    """The folder that a data argument names; none is named by ``gems:``.
+
+    Raises:
+        UserError: there is no such folder.
+    """
+    return None if data.startswith("gems:") else split_name(choose_format(data)[1])[0]
 
 
 def locate(data: str) -> tuple[Path, list[Labels]]:

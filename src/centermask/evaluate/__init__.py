@@ -5,7 +5,7 @@ from centermask.evaluate.analysis import Analysis
 from centermask.evaluate.coco_ap import evaluate_predictions
 from centermask.evaluate.compare import ComparedScore, Comparison, Interval, compare
 from centermask.evaluate.results import Results, merge_shards
-from centermask.evaluate.run import predict_set
+from centermask.evaluate.run import predict_set, shared_categories
 from centermask.evaluate.scores import ClassScores, Evaluation, Scores
 from centermask.evaluate.table import format_comparison, format_table
 
@@ -25,4 +25,5 @@ __all__ = [
     "format_table",
     "merge_shards",
     "predict_set",
+    "shared_categories",
 ]

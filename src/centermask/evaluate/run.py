@@ -86,7 +86,7 @@ def predict_set(
     Raises:
         UserError: predictor and set have no class name in common.
     """
-    categories = _shared_categories(predictor.class_names, coco_set)
+    categories = shared_categories(predictor.class_names, coco_set)
     chosen = range(len(coco_set)) if indices is None else indices
     pictures = []
     for done, index in enumerate(chosen, start=1):
@@ -98,14 +98,19 @@ def predict_set(
     return Results(pictures)
 
 
-def _shared_categories(class_names: tuple[str, ...], coco_set: CocoSet) -> dict[str, int]:
-    """The set's category ids of the classes that both know, by name."""
+def shared_categories(class_names: tuple[str, ...], coco_set: CocoSet) -> dict[str, int]:
+    """The set's category ids of the classes that both know, by name.
+
+    Raises:
+        UserError: there is none.
+    """
     annotated = dict(zip(coco_set.class_names, coco_set.category_ids, strict=True))
     shared = {name: annotated[name] for name in class_names if name in annotated}
     if not shared:
         raise UserError(
             f"the model and the set share no class name: the model finds {', '.join(class_names)}; "
-            f"the set annotates {', '.join(coco_set.class_names)}; rename the categories of the annotation file"
+            f"the set annotates {', '.join(coco_set.class_names)}; choose weights that know these classes, or rename "
+            "the categories of the annotation file"
         )
     return shared
 
