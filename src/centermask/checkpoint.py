@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from centermask.config import ModelConfig
 from centermask.errors import UserError
-from centermask.files import write_whole
+from centermask.files import EXPORTED, write_whole
 from centermask.model.centermask import CenterMask
 from centermask.model.presets import build, pixels_of_timm
 
@@ -138,6 +138,8 @@ def load_tensors(path: str | Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """
     if not Path(path).is_file():
         raise UserError(f"{path}: no such file")
+    if Path(path).suffix.lower() in EXPORTED:
+        raise UserError(f"{path}: was exported already; give the weights (.safetensors) that it was made from")
     if Path(path).suffix in (".pth", ".pt", ".pkl", ".bin", ".ckpt"):
         raise UserError(f"{path}: third-party weights are opened only by `centermask import-published` (whole models) "
                         "and `centermask import-backbone`; give the file that they write")  # fmt: skip

@@ -260,7 +260,7 @@ class TrainConfig:
     optimizer: Optimizer = "adamw"
     """AdamW for small data and pretrained backbones, SGD as published."""
     lr: float | None = None
-    """Peak learning rate of a step of 16 pictures, scaled to the batch; 4e-4 for AdamW, 0.01 for SGD if not given."""
+    """Peak rate of a step of 16 pictures; AdamW scales it by the root of the batch, SGD by the batch. 4e-4, 0.01."""
     backbone_lr: float = 1.0
     """The backbone's share of it; 0.2 with an `lr` of 2e-3 for a pretrained backbone under fresh heads."""
     weight_decay: float | None = None
@@ -308,7 +308,7 @@ class TrainConfig:
     seed: int = 0
     """Decides the order of pictures, their augmentation and the fresh weights."""
     device: str = "auto"
-    """cpu, cuda, or what there is."""
+    """cpu or cuda; auto is what there is."""
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch", "accumulate", "short_side", "log_every"):

@@ -9,6 +9,9 @@ from typing import BinaryIO
 
 from centermask.errors import UserError
 
+EXPORTED = (".onnx", ".xml", ".pt2")
+"""Endings of exported networks; any other file is taken for weights."""
+
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[BinaryIO]:

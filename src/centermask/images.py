@@ -254,7 +254,7 @@ def find_images(pattern: Path | str) -> list[Path]:
     if os.path.isfile(text):
         return [Path(text)]
     if os.path.isdir(text):
-        found, mend = _list_folder(Path(text)), "the folder holds no picture"
+        found, mend = _list_folder(Path(text)), "the folder holds no picture (those in it are not searched)"
     elif glob.has_magic(text):
         found, mend = [Path(name) for name in glob.glob(text, recursive=True)], "no picture matches"
     else:

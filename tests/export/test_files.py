@@ -14,10 +14,11 @@ from centermask.export.graph import Answer
 from centermask.export.header import make_header
 from centermask.export.onnx_file import set_header
 from centermask.export.plan import Plan
+from centermask.files import EXPORTED
 from centermask.images import Fitted
 from centermask.ops.mask_warp import paste
 from centermask.runtimes.exported import HEADER
-from centermask.runtimes.open import EXPORTED, open_exported
+from centermask.runtimes.open import open_exported
 from centermask.runtimes.openvino import import_openvino
 from centermask.size import Size
 from tests.export.conftest import PLANE

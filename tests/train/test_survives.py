@@ -15,6 +15,7 @@ from pathlib import Path
 import psutil
 import pytest
 import torch
+from accelerate.tracking import GeneralTracker
 from rich.console import Console
 
 from centermask.checkpoint import load_tensors
@@ -23,7 +24,7 @@ from centermask.data.sample import Sample
 from centermask.errors import UserError
 from centermask.size import Size
 from centermask.structures import Losses
-from centermask.train import RunFolder, replay, train
+from centermask.train import RunFolder, log, replay, train
 from centermask.train.loop import go_on
 from centermask.train.run import Run, start
 from centermask.train.state import restore, save
@@ -353,6 +354,56 @@ def test_the_batch_is_chosen_where_it_is_left_open_and_kept_on_resume(config: Co
     save(few)
     again = start(config(batch="auto"), [many], few.folder, state=few.folder.load_state())
     assert again.plan.batch == 1
+
+
+class Silent(GeneralTracker):
+    """A tracker whose server answers only while it may."""
+
+    name = "wandb"
+    requires_logging_directory = False
+    answers = frozenset({"start"})
+
+    def __init__(self, *_: object, **__: object) -> None:
+        super().__init__()
+
+    @property
+    def tracker(self) -> None:
+        return None
+
+    def _ask(self, what: str) -> None:
+        if what not in self.answers:
+            raise ConnectionError("no route to host")
+
+    def start(self) -> None:
+        self._ask("start")
+
+    def log(self, values: dict, step: int | None, **_: object) -> None:
+        self._ask("log")
+
+    def finish(self) -> None:
+        self._ask("finish")
+
+
+@pytest.mark.parametrize("answers", [set(), {"start"}, {"start", "log"}], ids=["never", "once", "but at the end"])
+def test_a_tracker_without_a_server_ends_no_run(
+    config: Configs, out: Path, monkeypatch: pytest.MonkeyPatch, answers: set[str]
+) -> None:
+    monkeypatch.setattr(log, "WandBTracker", Silent)
+    monkeypatch.setattr(log, "is_wandb_available", lambda: True)
+    monkeypatch.setattr(Silent, "answers", answers)
+    console = Console(file=StringIO(), width=200)
+
+    def trained() -> None:
+        train(config(epochs=1, log_to=("wandb",)), [FOUR], {}, RunFolder(path=out), console=console)
+
+    if not answers:
+        with pytest.raises(UserError, match="--log-to wandb: ConnectionError: no route to host; log in or check"):
+            trained()
+        return
+    trained()
+    assert ("is no longer told" in console.file.getvalue()) == ("log" not in answers)
+    assert ("could not be closed" in console.file.getvalue()) == ("log" in answers)
+    assert RunFolder(path=out).load_state()["epochs"] == 1
 
 
 def test_a_tracker_that_is_not_installed_is_named_with_the_mend(config: Configs, out: Path) -> None:

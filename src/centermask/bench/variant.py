@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from centermask.runtimes.open import EXPORTED, open_runtime
+from centermask.files import EXPORTED
+from centermask.runtimes.open import open_runtime
 from centermask.runtimes.runtime import Precision, Runtime
 
 ENGINES = {".onnx": "ONNX Runtime", ".xml": "OpenVINO", ".pt2": "torch.export"}

@@ -18,7 +18,7 @@ from centermask.export.program import PixelKind
 from centermask.export.writers import write_exported
 from centermask.files import write_whole
 from centermask.model.centermask import CenterMask
-from centermask.runtimes.open import EXPORTED, open_exported
+from centermask.runtimes.open import open_exported
 from centermask.runtimes.torch import TorchRuntime
 
 CALIBRATION_PICTURES = 100
@@ -143,8 +143,6 @@ def _open(weights: Path | str, max_detections: int | None) -> tuple[CenterMask, 
     For fewer objects the network keeps its own number, for it chooses them before it knows what their masks are worth.
     """
     path = resolve_weights(weights)
-    if path.suffix.lower() in EXPORTED:
-        raise UserError(f"{path}: was exported already; give the weights (.safetensors) that it was made from")
     model = load_model(path).eval()
     own = model.config.max_detections
     model.config = with_places(model.config, max_detections)

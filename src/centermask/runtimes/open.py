@@ -4,11 +4,9 @@ from pathlib import Path
 
 from centermask.bundled import resolve_weights
 from centermask.errors import UserError
+from centermask.files import EXPORTED
 from centermask.runtimes.exported import ExportedRuntime
 from centermask.runtimes.runtime import Precision, Runtime
-
-EXPORTED = (".onnx", ".xml", ".pt2")
-"""Endings of exported files; any other file is taken for weights."""
 
 
 def open_runtime(

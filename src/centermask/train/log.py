@@ -35,7 +35,7 @@ class RunLog:
         log_to: Further trackers.
 
     Raises:
-        UserError: a tracker is not installed, or the folder cannot be written.
+        UserError: a tracker is not installed or does not answer, or the folder cannot be written.
     """
 
     def __init__(
@@ -73,7 +73,10 @@ class RunLog:
                 self.metrics.close()
                 self.board.close()
         for tracker in self.trackers:
-            tracker.finish()
+            try:
+                tracker.finish()
+            except Exception as fault:  # the run is done, or has a fault of its own to tell
+                self.say(f"{tracker.name} could not be closed ({type(fault).__name__}: {fault})")
 
     def step(self, step: int, told: Mapping[str, float], *, keep: bool) -> None:
         """Tell how a step went; ``keep`` writes it down too."""
@@ -170,11 +173,15 @@ def _tracker(name: Tracker, folder: Path) -> GeneralTracker:
         raise UserError(f"--log-to {name}: {name} is not installed; pip install {name}")
     project, run = folder.resolve().parent.name, folder.resolve().name
     tracker: GeneralTracker
-    match name:
-        case "wandb":
-            tracker = WandBTracker(project, name=run, dir=str(folder))
-        case "mlflow":
-            tracker = MLflowTracker(project, run_name=run)
-    if hasattr(tracker, "start"):
-        tracker.start()
+    try:
+        match name:
+            case "wandb":
+                tracker = WandBTracker(project, name=run, dir=str(folder))
+            case "mlflow":
+                tracker = MLflowTracker(project, run_name=run)
+        if hasattr(tracker, "start"):
+            tracker.start()
+    except Exception as error:  # no login, no server, and whatever else these packages raise
+        raise UserError(f"--log-to {name}: {type(error).__name__}: {error}; log in or check its server, or leave it "
+                        "out: metrics.jsonl and TensorBoard have the same figures") from error  # fmt: skip
     return tracker
