@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
+import centermask.files
 from centermask.bench import bench, format_bench
 from centermask.bench.case import Case, Pass, Timing
 from centermask.bench.clock import turns
@@ -176,12 +177,16 @@ def test_where_memory_cannot_be_measured_the_times_are_kept(files: Path, monkeyp
         assert "quarters.onnx: its memory cannot be measured" in said
 
 
-def test_the_command_prints_its_table_though_the_json_cannot_be_written(
-    files: Path, capsys: pytest.CaptureFixture[str]
+def test_the_command_prints_its_table_though_the_disk_is_full(
+    files: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    def full(path: Path, _: bytes) -> None:
+        raise UserError(f"{path}: cannot be written (No space left on device)")
+
+    monkeypatch.setattr(centermask.files, "write_whole", full)
     with pytest.raises(SystemExit):
         main(["bench", str(files / "quarters.onnx"), "--rounds", "1", "--threads", "1", "--no-memory",
-              "--json", str(files / "quarters.onnx" / "a.json")])  # fmt: skip
+              "--json", str(tmp_path / "a.json")])  # fmt: skip
     said = capsys.readouterr()
     assert "pictures/s" in said.out
     assert "a.json: cannot be written" in said.err

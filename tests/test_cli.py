@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from pycocotools import mask as oracle
 
+import centermask.files
 from centermask.checkpoint import load_model, load_tensors, save_backbone, save_model, save_tensors
 from centermask.cli import main, parse, read_settings
 from centermask.config import TrainConfig
@@ -247,6 +248,18 @@ def test_compare_says_that_a_network_equals_itself(gems: Path, trained: Path, co
     assert "mask AP" in said.out
     assert page.is_file()
     one_line(command("compare", weights, weights, "--data", gems, "--resamples", 0), "resamples must be at least 1")
+
+
+def test_an_evaluation_is_printed_though_the_disk_is_full(
+    command: Command, trained: Path, gems: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(path: Path, _: bytes) -> None:
+        raise UserError(f"{path}: cannot be written (No space left on device)")
+
+    monkeypatch.setattr(centermask.files, "write_whole", full)
+    said = command("evaluate", trained / "last.safetensors", gems, "--json", tmp_path / "a.json", "--device", "cpu")
+    one_line(said, "a.json: cannot be written")
+    assert "mask" in said.out
 
 
 def test_what_will_not_do_is_told_before_any_picture_is_predicted(
