@@ -259,6 +259,7 @@ def test_an_evaluation_is_printed_though_the_disk_is_full(
     monkeypatch.setattr(centermask.files, "write_whole", full)
     said = command("evaluate", trained / "last.safetensors", gems, "--json", tmp_path / "a.json", "--device", "cpu")
     one_line(said, "a.json: cannot be written")
+    assert said.out.startswith("1 images, ")
     assert "mask" in said.out
 
 

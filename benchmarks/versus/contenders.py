@@ -9,7 +9,7 @@ from mask_rcnn import MaskRcnn
 from torch import Tensor, nn
 
 from centermask import build, preset
-from centermask.checkpoint import load_backbone, load_tensors
+from centermask.checkpoint import load_backbone, load_header
 from centermask.config import ModelConfig
 from centermask.model.objective import Objective
 from centermask.model.presets import PLUS, pixels_of_timm
@@ -63,7 +63,7 @@ def contender(name: str, class_names: Sequence[str], side: int, objects: int, ba
     Raises:
         ValueError: the contender is not ours, and has no such options.
     """
-    body = load_tensors(backbone)[0]["backbone"]
+    body = load_header(backbone)["backbone"]
     name, *changes = [name] if name == "fcos+masks" else name.split("+")
     base = preset("centermask-lite-mv2" if name in NAMES else name, tuple(class_names))
     base = replace(base, backbone=body, test_short_side=side, test_long_side=2 * side, max_detections=objects)

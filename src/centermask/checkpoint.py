@@ -4,7 +4,8 @@ A file is written aside, flushed to disk and renamed: there is no moment at whic
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -90,7 +91,7 @@ def pixels_of_backbone(path: str | Path, like: ModelConfig) -> ModelConfig:
     Raises:
         UserError: the file is missing or broken.
     """
-    header = load_tensors(path)[0]
+    header = load_header(path)
     if header.get("kind") == "model":
         donor = _config(header, path)
         return replace(like, pixel_mean=donor.pixel_mean, pixel_std=donor.pixel_std)
@@ -136,6 +137,23 @@ def load_tensors(path: str | Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     Raises:
         UserError: the file is missing, broken, or not ours.
     """
+    with _opened(path) as (header, file):
+        return header, {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a dict)
+
+
+def load_header(path: str | Path) -> dict[str, Any]:
+    """The header alone; no tensor is read.
+
+    Raises:
+        UserError: see ``load_tensors``.
+    """
+    with _opened(path) as (header, _):
+        return header
+
+
+@contextmanager
+def _opened(path: str | Path) -> Iterator[tuple[dict[str, Any], Any]]:
+    """The header and the open file; what goes wrong with it becomes words."""
     if not Path(path).is_file():
         raise UserError(f"{path}: no such file")
     if Path(path).suffix.lower() in EXPORTED:
@@ -146,8 +164,7 @@ def load_tensors(path: str | Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     try:
         with safe_open(str(path), framework="pt") as file:
             metadata = file.metadata() or {}
-            header = dict(json.loads(metadata[HEADER]))
-            return header, {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a dict)
+            yield dict(json.loads(metadata[HEADER])), file
     except KeyError:
         raise UserError(
             f"{path}: a safetensors file, but not one of centermask's (its header has no configuration)"

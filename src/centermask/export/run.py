@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from centermask.bundled import resolve_weights
-from centermask.checkpoint import load_model, load_tensors
+from centermask.checkpoint import load_header, load_model
 from centermask.errors import UserError
 from centermask.export.compare import Room
 from centermask.export.header import make_header
@@ -147,7 +147,7 @@ def _open(weights: Path | str, max_detections: int | None) -> tuple[CenterMask, 
     own = model.config.max_detections
     model.config = with_places(model.config, max_detections)
     model.keep_detections(max(own, model.config.max_detections))
-    return model, load_tensors(path)[0].get("notes", {})
+    return model, load_header(path).get("notes", {})
 
 
 def _in_words(plan: Plan) -> str:
