@@ -503,12 +503,19 @@ def test_ctrl_c_finishes_what_was_begun(tmp_path: Path) -> None:
 
 def test_a_second_ctrl_c_ends_at_once_and_leaves_nothing(tmp_path: Path) -> None:
     path, before = clip(tmp_path / "a.mp4", 400), stages()
+    numbers, begun = count(), threading.Event()
+
+    def predict(image: np.ndarray) -> Instances:
+        if next(numbers) == 1:
+            begun.set()
+        return bright(image)
 
     def interrupt(found: FoundFrame) -> None:
+        assert begun.wait(LONG)  # what has begun is finished: so there is a frame for the second Ctrl-C
         signal.raise_signal(signal.SIGINT)
 
     with pytest.raises(KeyboardInterrupt):
-        predict_video(bright, path, out=tmp_path / "b.mp4", on_frame=interrupt)
+        predict_video(predict, path, out=tmp_path / "b.mp4", on_frame=interrupt)
     assert others(tmp_path) == {"a.mp4"}
     for thread in stages() - before:  # on a busy machine they need a moment more
         thread.join(LONG)
