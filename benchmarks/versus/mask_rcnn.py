@@ -37,7 +37,7 @@ class MaskRcnn(nn.Module):
 
     Anchors are those of the method (32 … 512 pixels at a short side of 800) in proportion to the pictures' short side.
     A picture's 128 boxes teach the box head and up to 32 the mask head, as is usual for small sets; twice as many where
-    a picture may hold more than a hundred objects.
+    a picture may hold more than a hundred objects. Where more are kept, more boxes go on to suppression, as with ours.
 
     What its heads say is float32, as with ours: torchvision decodes boxes in the type of the head's answer, and takes
     the true boxes and the numbers of the objects to it, too. In bf16, boxes beyond 128 pixels would be whole numbers.
@@ -50,10 +50,11 @@ class MaskRcnn(nn.Module):
         self.backbone = FourLevels(config.backbone, backbone, config.pixel_mean, config.pixel_std)
         self.pyramid = FeaturePyramidNetwork(list(self.backbone.channels), WIDTH, LastLevelMaxPool())
         boxes = 128 if config.max_detections <= 100 else 256
+        candidates = max(1000, 10 * config.max_detections)
         anchors = AnchorGenerator(fit_anchors(config.test_short_side), ((0.5, 1.0, 2.0),) * 5)
         self.proposals = RegionProposalNetwork(
             anchors, RPNHead(WIDTH, 3), fg_iou_thresh=0.7, bg_iou_thresh=0.3, batch_size_per_image=256,
-            positive_fraction=0.5, pre_nms_top_n={"training": 1000, "testing": 1000},
+            positive_fraction=0.5, pre_nms_top_n={"training": 1000, "testing": candidates},
             post_nms_top_n={"training": 1000, "testing": max(500, 2 * config.max_detections)}, nms_thresh=0.7,
         )  # fmt: skip
         self.heads = RoIHeads(

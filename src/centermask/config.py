@@ -76,6 +76,7 @@ class ModelConfig:
     class_threshold: float = 0.05
     """Candidates must have a class probability above this; in training, above 0.05 at most."""
     candidates_per_level: int = 1000
+    """The best of each level that go on to suppression; ten for each of ``max_detections`` if that is more."""
     nms_iou: float = 0.6
     """Of two boxes of a class with a greater IoU only the better one stays."""
     nms_decay: float = 0.0

@@ -260,8 +260,18 @@ def test_boxes_that_see_stride_4_change_what_no_mask_sees() -> None:
 
 def test_each_level_gives_no_more_candidates_than_it_may() -> None:
     # six levels: with one candidate each, an image has six boxes at most
-    found = small_model(detection_stride=4, candidates_per_level=1, nms_iou=1.0)(small_batch())
-    assert [len(one.boxes) for one in found] == [6, 6]
+    model = small_model(detection_stride=4, nms_iou=1.0)
+    model.decoding = model.decoding._replace(candidates_per_level=1)
+    assert [len(one.boxes) for one in model(small_batch())] == [6, 6]
+
+
+def test_who_keeps_more_objects_has_candidates_enough_for_them() -> None:
+    assert small_model(max_detections=50).decoding.candidates_per_level == 1000
+    assert small_model(max_detections=400).decoding.candidates_per_level == 4000
+    model = small_model(max_detections=50)
+    for count, candidates in ((100, 1000), (101, 1010), (400, 4000), (20, 4000)):
+        model.keep_detections(count)
+        assert (model.decoding.max_detections, model.decoding.candidates_per_level) == (count, candidates)
 
 
 def test_frozen_norms_stay_in_evaluation_mode_and_learn_nothing() -> None:

@@ -180,6 +180,18 @@ def test_the_best_of_each_level_of_each_image_are_candidates(count: int) -> None
     assert found == slowly_selected(predicted, locations, decoding)
 
 
+def test_of_many_objects_none_is_lost_among_the_locations_of_the_others() -> None:
+    # 120 objects in a line, each seen from nine places; the places of each are surer than those of the next.
+    places = [(20.0 * number + column - 1, 10.0 + row - 1) for number in range(120)
+              for row in range(3) for column in range(3)]  # fmt: skip
+    reach = torch.full((1080, 4), 8.0)
+    said = predictions(torch.linspace(0.9, 0.3, 1080)[:, None], reach)
+    few, enough = (
+        decode_each(said, at(*places), one)[0] for one in (USUAL._replace(max_detections=120), USUAL.keeping(120))
+    )
+    assert (len(few.boxes), len(enough.boxes)) == (112, 120)
+
+
 @pytest.mark.parametrize("decoding", [USUAL, DECAYING])
 def test_a_batch_equals_its_images_one_by_one(decoding: Decoding) -> None:
     predicted, locations = noisy(images=3)

@@ -52,7 +52,9 @@ class Objective(nn.Module):
         annotated = torch.stack([truth.annotated for truth in truths])
         detection = detection_losses(predicted, targets, annotated, self.share, config.box_quality, config.class_loss)
         threshold = min(PROPOSAL_THRESHOLD, model.decoding.class_threshold)
-        drawing = model.decoding._replace(max_detections=self.proposals, class_threshold=threshold)
+        drawing = model.decoding._replace(
+            candidates_per_level=config.candidates_per_level, class_threshold=threshold
+        ).keeping(self.proposals)
         detections = decode_boxes(predicted, locations, drawing)
         matched = match_rois(
             detections.of_each(len(truths)), truths, self.rois, config.mask_margin,

@@ -16,6 +16,9 @@ from centermask.model.detection import ltrb as distances
 from centermask.model.detection.suppress import decay_factors
 from centermask.structures import DensePredictions, Detections, Locations
 
+CANDIDATES_PER_OBJECT = 10
+"""An object has nine locations in its centre square: with fewer, some of hundreds on one level would be lost."""
+
 
 class Decoding(NamedTuple):
     """How detections are chosen."""
@@ -31,6 +34,11 @@ class Decoding(NamedTuple):
     def pool(self) -> int:
         """Boxes of an image that go on from the hard suppression: where scores still fall, more than are kept."""
         return 2 * self.max_detections if self.nms_decay else self.max_detections
+
+    def keeping(self, count: int) -> "Decoding":
+        """The same for up to ``count`` objects, with candidates enough for them."""
+        enough = max(self.candidates_per_level, CANDIDATES_PER_OBJECT * count)
+        return self._replace(max_detections=count, candidates_per_level=enough)
 
 
 class Candidates(NamedTuple):
