@@ -89,6 +89,11 @@ def test_values_out_of_range_are_refused_by_name(query: str) -> None:
     assert error(ask("POST", f"/predict?{query}", content=PICTURE), 422).startswith(query.partition("=")[0])
 
 
+def test_a_misspelt_parameter_is_named_with_the_nearest() -> None:
+    said = error(ask("POST", "/predict?treshold=0.9", content=PICTURE), 422)
+    assert said == "unknown key 'treshold' in the address; did you mean 'threshold'?"
+
+
 def bomb(height: int, width: int) -> bytes:
     """A PNG whose header promises more than the file holds."""
 

@@ -12,6 +12,8 @@ from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException as AnyHTTPException
 
 from centermask import __version__
+from centermask.config import check_keys
+from centermask.errors import UserError
 from centermask.predict import Predictor
 from centermask.serve.answers import CocoFile, Error, Format, Found, Health, Limits, ModelInfo, refusal
 from centermask.serve.docs import STYLE, docs_page
@@ -75,7 +77,7 @@ def app_of(service: Service) -> FastAPI:
         response_class=Response,
         responses=_predict_responses() | _errors(REFUSALS | locked),
         openapi_extra={"requestBody": BODY},
-        dependencies=guards,
+        dependencies=[*guards, Depends(_only("threshold", "max_detections", "format"))],
     )
     async def predict(
         request: Request,
@@ -136,6 +138,18 @@ def _token_check(token: str) -> Any:
         if given is None or not hmac.compare_digest(given.credentials.encode(), token.encode()):
             message = "the token is missing or wrong; send the header 'Authorization: Bearer TOKEN'"
             raise HTTPException(401, message, {"WWW-Authenticate": "Bearer"})
+
+    return check
+
+
+def _only(*known: str) -> Any:
+    """What refuses parameters that mean nothing: a misspelt threshold would seem to have been heard."""
+
+    async def check(request: Request) -> None:
+        try:
+            check_keys(request.query_params, list(known), "the address")
+        except UserError as error:
+            raise HTTPException(422, str(error)) from None
 
     return check
 
