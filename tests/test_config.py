@@ -72,6 +72,8 @@ def test_category_ids_count_from_one_unless_given() -> None:
         ({"nms_iou": -0.1}, "nms_iou"),
         ({"mask_predictor_std": 0.0}, "mask_predictor_std"),
         ({"mask_predictor_std": float("nan")}, "mask_predictor_std"),
+        ({"small_box_weight": 0.5}, "small_box_weight"),
+        ({"small_box_weight": float("inf")}, "small_box_weight"),
         ({"nms_decay": -1.0}, "nms_decay"),
         ({"nms_decay": float("nan")}, "nms_decay"),
         ({"nms_decay": float("inf")}, "nms_decay"),

@@ -62,6 +62,10 @@ class ModelConfig:
     level_rule: LevelRule = "ratio"
     box_quality: BoxQuality = "centerness"
     """What the centerness branch is trained to say: centerness as published, or the IoU of the predicted box."""
+    small_box_weight: float = 1.0
+    """How much more the boxes of small objects may weigh in the loss, at most: an object of a stride or two is to weigh
+    as if it had all nine locations of a centre square. 9 is the most that has an effect. GIoU is then plain; with 1, as
+    published, it is blind to what is smaller than a stride."""
     class_loss: ClassLoss = "focal"
     """Classes are trained towards 1 at an object, or by the quality focal loss towards the IoU of the predicted box."""
     assignment: Assignment = "fcos"
@@ -104,6 +108,9 @@ class ModelConfig:
         _require(
             0 < self.mask_predictor_std < math.inf,
             f"mask_predictor_std must be positive, not {self.mask_predictor_std}",
+        )
+        _require(
+            1 <= self.small_box_weight < math.inf, f"small_box_weight must be at least 1, not {self.small_box_weight}"
         )
         _require(0 <= self.nms_decay < math.inf, f"nms_decay must be 0 or a positive number, not {self.nms_decay}")
         _require(self.fpn_channels % 32 == 0, f"fpn_channels must be a multiple of 32, not {self.fpn_channels}")

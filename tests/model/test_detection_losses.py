@@ -224,6 +224,22 @@ def test_giou_is_symmetric_and_does_not_change_in_a_mirror() -> None:
     torch.testing.assert_close(giou(first[:, mirror], second[:, mirror]), giou(first, second))
 
 
+def test_the_plain_giou_is_torchvisions() -> None:
+    generator = torch.Generator().manual_seed(0)
+    first, second = (torch.rand(100, 4, generator=generator) * 2 for _ in range(2))
+    signs = torch.tensor([-1, -1, 1, 1])
+    wanted = generalized_box_iou(first * signs, second * signs).diagonal()
+    torch.testing.assert_close(giou(first, second, added=0.0), wanted, atol=1e-5, rtol=0)
+
+
+def test_the_plain_giou_of_points_is_finite_and_so_is_its_gradient() -> None:
+    predicted = torch.zeros(2, 4, requires_grad=True)
+    found = giou(predicted, torch.tensor([[0.0] * 4, [1.0] * 4]), added=0.0)
+    found.sum().backward()
+    assert found.tolist() == [0, 0]
+    assert predicted.grad.isfinite().all()
+
+
 def test_giou_of_no_boxes_is_nothing() -> None:
     assert giou(torch.zeros(0, 4), torch.zeros(0, 4)).shape == (0,)
 

@@ -23,6 +23,7 @@ VARIANTS = pytest.mark.parametrize(
         {"mask_iou_head": "none", "attention_fusion": "none"},
         {"attention_fusion": "concatenate", "level_rule": "area"},
         {"assignment": "atss", "box_quality": "iou"},
+        {"assignment": "visible", "small_box_weight": 9.0},
         {"detection_stride": 4, "mask_iou_head": "coarse", "mask_margin": 0.1},
         {"assignment": "task-aligned", "class_loss": "quality"},
     ],

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 from torchvision.ops import box_iou
 
-from centermask.model.detection.losses import detection_losses, iou, quality_focal_loss
+from centermask.model.detection.losses import detection_losses, giou, iou, quality_focal_loss
 from centermask.structures import DensePredictions, DenseTargets, DetectionLosses
 from tests.model.test_detection_losses import all_classes, noisy, predictions, targets
 
@@ -126,6 +126,30 @@ def test_all_boxes_of_objects_weigh_alike_where_the_quality_is_iou() -> None:
     predicted = predictions(torch.zeros(1, 2, 1), HALF)
     found = losses(predicted, targets([0, 0], centerness=[0.9, 0.0]), box_quality="iou").box
     assert found.item() == pytest.approx((0 + 4 / 9) / 2)
+
+
+# Small objects
+
+
+def boxes(*sides: float) -> Tensor:
+    """Squares around their locations."""
+    return torch.tensor([[side / 2] * 4 for side in sides])
+
+
+@pytest.mark.parametrize(("most", "weights"), [(1.0, [1, 1, 1, 1]), (9.0, [9, 9, 9 / 4, 1]), (3.0, [3, 3, 9 / 4, 1])])
+def test_small_boxes_weigh_as_if_they_had_nine_locations(most: float, weights: list[float]) -> None:
+    # Boxes of half a stride, one, two, and four; one at a time is wrong, all weigh in the mean.
+    true, centerness = boxes(0.5, 1, 2, 4), [0.5, 1.0, 0.8, 0.6]
+    for wrong in range(4):
+        said = true.clone()
+        said[wrong] *= 2
+        found = losses(
+            predictions(torch.zeros(1, 4, 1), said[None]), targets([0] * 4, true, centerness), small_box_weight=most
+        ).box
+        parts = [weight * central for weight, central in zip(weights, centerness, strict=True)]
+        added = 1.0 if most == 1 else 0.0
+        miss = 1 - giou(said[wrong : wrong + 1], true[wrong : wrong + 1], added).item()
+        assert found.item() == pytest.approx(parts[wrong] * miss / sum(parts))
 
 
 def test_scores_do_not_teach_boxes() -> None:

@@ -50,7 +50,9 @@ class Objective(nn.Module):
             assign_targets(locations, truth, config.assignment, own) for truth, own in zip(truths, said, strict=True)
         ])  # fmt: skip
         annotated = torch.stack([truth.annotated for truth in truths])
-        detection = detection_losses(predicted, targets, annotated, self.share, config.box_quality, config.class_loss)
+        detection = detection_losses(
+            predicted, targets, annotated, self.share, config.box_quality, config.class_loss, config.small_box_weight
+        )
         threshold = min(PROPOSAL_THRESHOLD, model.decoding.class_threshold)
         drawing = model.decoding._replace(
             candidates_per_level=config.candidates_per_level, class_threshold=threshold

@@ -10,6 +10,9 @@ from centermask.config import BoxQuality, ClassLoss
 from centermask.model.normalisers import Share, own_share
 from centermask.structures import DensePredictions, DenseTargets, DetectionLosses
 
+SEEN = 9
+"""Locations of a level in the centre square of an object."""
+
 
 def detection_losses(
     predicted: DensePredictions,
@@ -18,6 +21,7 @@ def detection_losses(
     share: Share = own_share,
     box_quality: BoxQuality = "centerness",
     class_loss: ClassLoss = "focal",
+    small_box_weight: float = 1.0,
 ) -> DetectionLosses:
     """The three terms of a batch.
 
@@ -32,6 +36,10 @@ def detection_losses(
             all but zero, and a bad box would be excused from learning. Nor is centerness then: it would take their
             share from objects of a stride or two, whose few locations are seldom central.
         class_loss: Focal, towards 1 for an object; or quality focal, towards the IoU of the predicted box.
+        small_box_weight: How much more the locations of a small object weigh in the box term, at most. One of a stride
+            or two has one to four of the nine locations of a centre square; with 9, it still weighs as if it had nine.
+            What is hidden of an object does not count: its box is hard to tell, not small. With more than 1, GIoU is
+            plain: the published one would take from the same objects what they gain.
     """
     classes = predicted.class_logits.shape[2]
     positive = targets.labels < classes
@@ -40,11 +48,13 @@ def detection_losses(
     ltrb, true_ltrb = predicted.ltrb.flatten(0, 1)[positive].float(), targets.ltrb[positive]
     overlaps = iou(ltrb.detach(), true_ltrb)
     quality, weights = (central, central) if box_quality == "centerness" else (overlaps, torch.ones_like(central))
+    weights = weights * (SEEN / _area(true_ltrb).clamp(min=1)).clamp(1, small_box_weight)
+    added = 1.0 if small_box_weight == 1 else 0.0
     fits = torch.zeros_like(targets.centerness).masked_scatter(positive, overlaps)
     logits = predicted.centerness_logits.flatten()[positive].float()
     return DetectionLosses(
         classification=_class_loss(predicted.class_logits, targets.labels, fits, annotated, class_loss) / positives,
-        box=(weights * (1 - giou(ltrb, true_ltrb))).sum() / share(weights.sum(), 1e-6),
+        box=(weights * (1 - giou(ltrb, true_ltrb, added))).sum() / share(weights.sum(), 1e-6),
         centerness=functional.binary_cross_entropy_with_logits(logits, quality, reduction="sum") / positives,
     )
 
@@ -90,15 +100,15 @@ def iou(predicted: Float[Tensor, "n 4"], wanted: Float[Tensor, "n 4"]) -> Float[
     return inner / union.clamp(min=torch.finfo(union.dtype).tiny)
 
 
-def giou(predicted: Float[Tensor, "n 4"], wanted: Float[Tensor, "n 4"]) -> Float[Tensor, " n"]:
+def giou(predicted: Float[Tensor, "n 4"], wanted: Float[Tensor, "n 4"], added: float = 1.0) -> Float[Tensor, " n"]:
     """Generalised IoU of two boxes around one point, given as distances in strides.
 
     The published form adds 1 to intersection and union, which lifts the IoU of boxes of a few strides; kept, because
-    the published weights were trained with it.
+    the published weights were trained with it. With ``added=0`` it is plain.
     """
     inner, hull = _area(torch.minimum(predicted, wanted)), _area(torch.maximum(predicted, wanted))
     union = _area(predicted) + _area(wanted) - inner
-    return (inner + 1) / (union + 1) - (hull - union) / hull.clamp(min=1e-6)
+    return (inner + added) / (union + added).clamp(min=1e-6) - (hull - union) / hull.clamp(min=1e-6)
 
 
 def _area(ltrb: Float[Tensor, "n 4"]) -> Float[Tensor, " n"]:
