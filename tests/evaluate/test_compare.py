@@ -8,7 +8,7 @@ from rich.console import Console
 from centermask.errors import UserError
 from centermask.evaluate import Comparison, compare, evaluate_predictions, format_comparison
 from centermask.evaluate.bootstrap import averages, draw
-from centermask.evaluate.matching import match_set
+from centermask.evaluate.matching import ALL_AREAS, match_set
 from centermask.evaluate.rows import read_predictions, read_truth
 from tests.evaluate.scenery import found, random_set, rectangle, true, truth_of
 
@@ -61,7 +61,7 @@ def test_a_resample_is_counted_as_the_set_of_its_pictures(kind):
         one["score"] = one["box_score"] = 1 / (i + 2)
     known = read_truth(truth)
     counts = draw(14, 6, seed=3)
-    matches = match_set(known, read_predictions(predictions, known.known), kind, 100, ("all",))
+    matches = match_set(known, read_predictions(predictions, known.known), kind, 100, ALL_AREAS)
     got = averages(matches, counts, len(known.known.class_names))
     for i, one in enumerate(counts):
         scores = getattr(evaluate_predictions(*drawn_set(truth, predictions, one)), kind)

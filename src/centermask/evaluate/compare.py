@@ -9,7 +9,7 @@ from jaxtyping import Float64, Int32
 
 from centermask.errors import UserError
 from centermask.evaluate.bootstrap import averages, draw
-from centermask.evaluate.matching import match_set
+from centermask.evaluate.matching import ALL_AREAS, match_set
 from centermask.evaluate.plain import from_plain, to_plain
 from centermask.evaluate.rows import Truth, read_predictions, read_truth
 
@@ -111,8 +111,8 @@ def _scores(
     """The compared scores by name; the first of each is that of the set itself."""
     found = read_predictions(predictions, truth.known)
     classes = len(truth.known.class_names)
-    mask = averages(match_set(truth, found, "mask", limit, areas=("all",)), counts, classes)
-    box = averages(match_set(truth, found, "box", limit, areas=("all",)), counts, classes)
+    mask = averages(match_set(truth, found, "mask", limit, ALL_AREAS), counts, classes)
+    box = averages(match_set(truth, found, "box", limit, ALL_AREAS), counts, classes)
     return {
         "mask AP": mask.ap,
         "mask AP50": mask.ap50,

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Bool, Float64, Int64
 
 from centermask.evaluate.analysis import ErrorKind
-from centermask.evaluate.matching import Matches, SceneMatches, join, matched_scenes
+from centermask.evaluate.matching import ALL_AREAS, Matches, SceneMatches, join, matched_scenes
 from centermask.evaluate.rows import Found, Truth
 from centermask.evaluate.scenes import Scene
 
@@ -41,10 +41,10 @@ class Verdicts(NamedTuple):
 def judge_set(truth: Truth, found: Found, limit: int) -> tuple[Matches, Verdicts]:
     """Match the masks of a set and say what is wrong with each prediction."""
     matches, verdicts = [], []
-    for scene, matched in matched_scenes(truth, found, "mask", limit, ("all",)):
+    for scene, matched in matched_scenes(truth, found, "mask", limit, ALL_AREAS):
         matches.append(matched)
         verdicts.append(judge(scene, matched))
-    return join(matches, truth, found, "mask", ("all",)), _join(verdicts)
+    return join(matches, truth, found, "mask", ALL_AREAS), _join(verdicts)
 
 
 def _join(parts: Sequence[Verdicts]) -> Verdicts:

@@ -4,7 +4,7 @@ Whether something is matched at the ten thresholds is one number of ten bits, th
 takes all it can get at once, and a few small numbers for each object are all that stays in memory.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import NamedTuple
 
@@ -16,8 +16,11 @@ from centermask.evaluate.scenes import Kind, Scene, ranking, ranks, scenes
 
 IOUS = np.linspace(0.5, 0.95, 10)
 ALL = (1 << len(IOUS)) - 1
-AREAS = {"all": (0.0, 1e10), "small": (0.0, 32.0**2), "medium": (32.0**2, 96.0**2), "large": (96.0**2, 1e10)}
-"""Both edges belong to the range."""
+Ranges = Mapping[str, tuple[float, float]]
+"""Of areas, by name; both edges belong to a range."""
+ALL_AREAS: Ranges = {"all": (0.0, 1e10)}
+AREAS: Ranges = {**ALL_AREAS, "small": (0.0, 32.0**2), "medium": (32.0**2, 96.0**2), "large": (96.0**2, 1e10)}
+"""COCO's."""
 
 
 class SceneMatches(NamedTuple):
@@ -55,14 +58,14 @@ class Matches(NamedTuple):
     reached: UInt16[np.ndarray, "true areas"]
 
 
-def match_set(truth: Truth, found: Found, kind: Kind, limit: int, areas: Sequence[str] = tuple(AREAS)) -> Matches:
+def match_set(truth: Truth, found: Found, kind: Kind, limit: int, areas: Ranges = AREAS) -> Matches:
     """Match every picture of a set, the best ``limit`` predictions of each class."""
     pictures = [matched for _, matched in matched_scenes(truth, found, kind, limit, areas)]
     return join(pictures, truth, found, kind, areas)
 
 
 def matched_scenes(
-    truth: Truth, found: Found, kind: Kind, limit: int, areas: Sequence[str]
+    truth: Truth, found: Found, kind: Kind, limit: int, areas: Ranges
 ) -> Iterator[tuple[Scene, SceneMatches]]:
     """One picture after the other."""
     sizes = found.objects.areas if kind == "mask" else found.objects.boxes[:, 2] * found.objects.boxes[:, 3]
@@ -71,7 +74,7 @@ def matched_scenes(
         yield scene, match_scene(scene, outside[scene.found], counted[scene.true])
 
 
-def join(pictures: Sequence[SceneMatches], truth: Truth, found: Found, kind: Kind, areas: Sequence[str]) -> Matches:
+def join(pictures: Sequence[SceneMatches], truth: Truth, found: Found, kind: Kind, areas: Ranges) -> Matches:
     """The matches of a set from those of its pictures."""
     none = np.zeros((0, len(areas)), dtype=np.uint16)
     chosen = np.concatenate([np.zeros(0, dtype=np.int64), *(one.found for one in pictures)])
@@ -93,13 +96,13 @@ def join(pictures: Sequence[SceneMatches], truth: Truth, found: Found, kind: Kin
     )
 
 
-def outside_areas(values: Float64[np.ndarray, " objects"], areas: Sequence[str]) -> Bool[np.ndarray, "objects areas"]:
+def outside_areas(values: Float64[np.ndarray, " objects"], areas: Ranges) -> Bool[np.ndarray, "objects areas"]:
     """Which of these areas lie outside each range."""
-    low, high = np.array([AREAS[name] for name in areas]).T
+    low, high = np.array(list(areas.values())).T
     return (values[:, None] < low) | (values[:, None] > high)
 
 
-def counted_objects(truth: Truth, areas: Sequence[str]) -> Bool[np.ndarray, "true areas"]:
+def counted_objects(truth: Truth, areas: Ranges) -> Bool[np.ndarray, "true areas"]:
     """Which true objects are to be found in each range of areas."""
     return ~truth.crowds[:, None] & ~outside_areas(truth.objects.areas, areas)
 
