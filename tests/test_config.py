@@ -1,6 +1,8 @@
 """Configurations: validated at birth, and read back as they were written."""
 
 import json
+import subprocess
+import sys
 from dataclasses import fields, replace
 
 import pytest
@@ -73,7 +75,8 @@ def test_category_ids_count_from_one_unless_given() -> None:
         ({"mask_predictor_std": 0.0}, "mask_predictor_std"),
         ({"mask_predictor_std": float("nan")}, "mask_predictor_std"),
         ({"small_box_weight": 0.5}, "small_box_weight"),
-        ({"small_box_weight": float("inf")}, "small_box_weight"),
+        ({"small_box_weight": 9.5}, "small_box_weight"),
+        ({"small_box_weight": float("nan")}, "small_box_weight"),
         ({"nms_decay": -1.0}, "nms_decay"),
         ({"nms_decay": float("nan")}, "nms_decay"),
         ({"nms_decay": float("inf")}, "nms_decay"),
@@ -88,6 +91,30 @@ def test_category_ids_count_from_one_unless_given() -> None:
 def test_a_network_that_cannot_be_is_refused_by_name(wrong: dict, named: str) -> None:
     with pytest.raises(UserError, match=named):
         ModelConfig(**wrong)
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        ("ModelConfig(assignment='visable')", "must be 'fcos' or 'visible' or 'atss' or 'task-aligned', not 'visable'"),
+        ("ModelConfig(mask_iou_gradient='no')", "mask_iou_gradient must be true or false, not 'no'"),
+        ("ModelConfig(class_names='cat')", "class_names must be a list of text, any more, not 'cat'"),
+        ("ModelConfig(fpn_channels=64.0)", "fpn_channels must be a whole number, not 64.0"),
+        ("TrainConfig(optimizer='adam')", "optimizer must be 'adamw' or 'sgd', not 'adam'"),
+    ],
+)
+def test_a_value_of_the_wrong_kind_is_refused_where_nothing_else_checks_kinds(call: str, said: str) -> None:
+    tried = f"from centermask.config import ModelConfig, TrainConfig; {call}"
+    done = subprocess.run([sys.executable, "-c", tried], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "UserError" in done.stderr
+    assert said in done.stderr
+
+
+def test_whole_numbers_and_lists_become_what_the_fields_are() -> None:
+    config = ModelConfig.from_dict({"mask_margin": 0, "class_names": ["a"], "pixel_std": [1, 2, 3]})
+    kinds = [type(value) for value in (config.mask_margin, config.class_names, *config.pixel_std)]
+    assert kinds == [float, tuple, float, float, float]
 
 
 @pytest.mark.parametrize(

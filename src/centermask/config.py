@@ -61,11 +61,13 @@ class ModelConfig:
     box of an object is then that of its mask, so that a box that is too small cuts nothing off; 0 as published."""
     level_rule: LevelRule = "ratio"
     box_quality: BoxQuality = "centerness"
-    """What the centerness branch is trained to say: centerness as published, or the IoU of the predicted box."""
+    """What the centerness branch is trained to say: centerness as published, or the IoU of the predicted box; with that
+    an object's locations weigh alike in the box loss, instead of by their centerness."""
     small_box_weight: float = 1.0
-    """How much more the boxes of small objects may weigh in the loss, at most: an object of a stride or two is to weigh
-    as if it had all nine locations of a centre square. 9 is the most that has an effect. GIoU is then plain; with 1, as
-    published, it is blind to what is smaller than a stride."""
+    """How much more the boxes of small objects may weigh in the loss, 1 … 9: with 9 an object of a stride or two weighs
+    as if it had all nine locations of a centre square; 1 as published. It goes with ``plain_giou``."""
+    plain_giou: bool = False
+    """GIoU as it is defined, in the box loss. The published one is blind to what is smaller than a stride."""
     class_loss: ClassLoss = "focal"
     """Classes are trained towards 1 at an object, or by the quality focal loss towards the IoU of the predicted box."""
     assignment: Assignment = "fcos"
@@ -99,6 +101,7 @@ class ModelConfig:
     """Objects with a lower score are not shown. A training sets it to the best one of its last evaluation."""
 
     def __post_init__(self) -> None:
+        _settle(self)
         for name in ("fpn_channels", "tower_convs", "mask_convs", "candidates_per_level", "max_detections",
                      "train_proposals", "train_rois", "test_short_side", "test_long_side"):  # fmt: skip
             _require(getattr(self, name) >= 1, f"{name} must be at least 1, not {getattr(self, name)}")
@@ -109,9 +112,7 @@ class ModelConfig:
             0 < self.mask_predictor_std < math.inf,
             f"mask_predictor_std must be positive, not {self.mask_predictor_std}",
         )
-        _require(
-            1 <= self.small_box_weight < math.inf, f"small_box_weight must be at least 1, not {self.small_box_weight}"
-        )
+        _require(1 <= self.small_box_weight <= 9, f"small_box_weight must lie in [1, 9], not {self.small_box_weight}")
         _require(0 <= self.nms_decay < math.inf, f"nms_decay must be 0 or a positive number, not {self.nms_decay}")
         _require(self.fpn_channels % 32 == 0, f"fpn_channels must be a multiple of 32, not {self.fpn_channels}")
         for name in ("detection_stride", "mask_stride"):
@@ -180,7 +181,7 @@ def _fitting(values: Mapping[str, Any], cls: type, where: str) -> dict[str, Any]
 
 
 def _fit(value: Any, kind: Any) -> Any:
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         inner = get_args(kind)[:1] or (Any,)
         return tuple(_fit(one, inner[0]) for one in value)
     return float(value) if type(value) is int and float in (kind, *get_args(kind)) else value
@@ -216,6 +217,18 @@ def _words(kind: Any) -> str:
     if parts:
         return ", or ".join(_words(part) for part in parts)
     return {int: "a whole number", float: "a number", bool: "true or false", str: "text"}.get(kind, "nothing")
+
+
+def _settle(config: "ModelConfig | TrainConfig") -> None:
+    """See that every field holds what it may: whole numbers become floats and lists tuples where such are meant.
+
+    Raises:
+        UserError: a value is of another kind than its field.
+    """
+    for name, kind in get_type_hints(type(config)).items():
+        value = _fit(getattr(config, name), kind)
+        _require(_is_of(value, kind), f"{name} must be {_words(kind)}, not {value!r}")
+        object.__setattr__(config, name, value)
 
 
 def _require(true: bool, message: str) -> None:
@@ -319,6 +332,7 @@ class TrainConfig:
     """cpu or cuda; auto is what there is."""
 
     def __post_init__(self) -> None:
+        _settle(self)
         for name in ("epochs", "batch", "accumulate", "short_side", "log_every"):
             value = getattr(self, name)
             _require(value in (None, "auto") or value >= 1, f"{name} must be at least 1, not {value}")

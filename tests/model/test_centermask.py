@@ -269,7 +269,7 @@ def test_who_keeps_more_objects_has_candidates_enough_for_them() -> None:
     assert small_model(max_detections=50).decoding.candidates_per_level == 1000
     assert small_model(max_detections=400).decoding.candidates_per_level == 4000
     model = small_model(max_detections=50)
-    for count, candidates in ((100, 1000), (101, 1010), (400, 4000), (20, 4000)):
+    for count, candidates in ((100, 1000), (101, 1010), (400, 4000), (20, 1000)):
         model.keep_detections(count)
         assert (model.decoding.max_detections, model.decoding.candidates_per_level) == (count, candidates)
 

@@ -187,7 +187,8 @@ def test_of_many_objects_none_is_lost_among_the_locations_of_the_others() -> Non
     reach = torch.full((1080, 4), 8.0)
     said = predictions(torch.linspace(0.9, 0.3, 1080)[:, None], reach)
     few, enough = (
-        decode_each(said, at(*places), one)[0] for one in (USUAL._replace(max_detections=120), USUAL.keeping(120))
+        decode_each(said, at(*places), one)[0]
+        for one in (USUAL._replace(max_detections=120), USUAL.keeping(120, least=1000))
     )
     assert (len(few.boxes), len(enough.boxes)) == (112, 120)
 

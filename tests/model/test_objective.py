@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from centermask.model.objective import Objective
+from centermask.model.presets import PLUS
 from centermask.structures import GroundTruth, ImageBatch, Losses
 from tests.model.small import small_batch, small_model, squares
 
@@ -23,11 +24,13 @@ VARIANTS = pytest.mark.parametrize(
         {"mask_iou_head": "none", "attention_fusion": "none"},
         {"attention_fusion": "concatenate", "level_rule": "area"},
         {"assignment": "atss", "box_quality": "iou"},
-        {"assignment": "visible", "small_box_weight": 9.0},
+        {"assignment": "visible", "small_box_weight": 9.0, "plain_giou": True},
+        {"mask_neighbours": True, "mask_stride": 4},
+        PLUS,
         {"detection_stride": 4, "mask_iou_head": "coarse", "mask_margin": 0.1},
         {"assignment": "task-aligned", "class_loss": "quality"},
     ],
-    ids=lambda changes: "-".join(str(value) for value in changes.values()) or "usual",
+    ids=lambda changes: "plus" if changes is PLUS else "-".join(str(value) for value in changes.values()) or "usual",
 )
 
 
@@ -170,3 +173,24 @@ def test_a_few_steps_teach_two_pictures_whatever_the_assignment(assignment: str)
         optimizer.zero_grad()
         boxes.append(losses.box.item())
     assert boxes[-1] < 0.9 * boxes[0]
+
+
+@pytest.mark.parametrize("kind", ["full", "coarse"])
+def test_the_mask_iou_head_teaches_what_it_judges_only_where_it_may(kind: str) -> None:
+    taught = {}
+    for gradient in (True, False):
+        torch.manual_seed(0)
+        made = objective(mask_iou_head=kind, mask_iou_gradient=gradient, mask_predictor_std=0.4)
+        made(small_batch(), TRUTHS).mask_iou.backward()
+        taught[gradient] = {
+            name for name, value in made.named_parameters() if value.grad is not None and value.grad.any()
+        }
+    assert {name.split(".")[1] for name in taught[False]} == {"mask_iou_head"}
+    assert {name.split(".")[1] for name in taught[True]} >= {"mask_iou_head", "mask_head", "pyramid", "backbone"}
+
+
+def test_masks_begin_with_the_spread_that_is_asked_for() -> None:
+    for std in (0.001, 0.4):
+        assert small_model(mask_predictor_std=std).mask_head.predictor.weight.std().item() == pytest.approx(
+            std, rel=0.2
+        )

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 from torchvision.ops import box_iou
 
-from centermask.model.detection.losses import detection_losses, giou, iou, quality_focal_loss
+from centermask.model.detection.losses import detection_losses, iou, quality_focal_loss
 from centermask.structures import DensePredictions, DenseTargets, DetectionLosses
 from tests.model.test_detection_losses import all_classes, noisy, predictions, targets
 
@@ -136,19 +136,22 @@ def boxes(*sides: float) -> Tensor:
     return torch.tensor([[side / 2] * 4 for side in sides])
 
 
+@pytest.mark.parametrize("plain", [False, True])
 @pytest.mark.parametrize(("most", "weights"), [(1.0, [1, 1, 1, 1]), (9.0, [9, 9, 9 / 4, 1]), (3.0, [3, 3, 9 / 4, 1])])
-def test_small_boxes_weigh_as_if_they_had_nine_locations(most: float, weights: list[float]) -> None:
+def test_small_boxes_weigh_as_if_they_had_nine_locations(most: float, weights: list[float], plain: bool) -> None:
     # Boxes of half a stride, one, two, and four; one at a time is wrong, all weigh in the mean.
     true, centerness = boxes(0.5, 1, 2, 4), [0.5, 1.0, 0.8, 0.6]
     for wrong in range(4):
         said = true.clone()
         said[wrong] *= 2
         found = losses(
-            predictions(torch.zeros(1, 4, 1), said[None]), targets([0] * 4, true, centerness), small_box_weight=most
-        ).box
+            predictions(torch.zeros(1, 4, 1), said[None]), targets([0] * 4, true, centerness),
+            small_box_weight=most, plain_giou=plain,
+        ).box  # fmt: skip
         parts = [weight * central for weight, central in zip(weights, centerness, strict=True)]
-        added = 1.0 if most == 1 else 0.0
-        miss = 1 - giou(said[wrong : wrong + 1], true[wrong : wrong + 1], added).item()
+        area = true[wrong, 0].item() ** 2 * 4  # the wrong one has four times that, and is its own hull
+        fit = area / (4 * area) if plain else (area + 1) / (4 * area + 1)
+        miss = 1 - fit
         assert found.item() == pytest.approx(parts[wrong] * miss / sum(parts))
 
 

@@ -141,7 +141,7 @@ class CenterMask(nn.Module):
 
     def keep_detections(self, count: int) -> None:
         """Find up to ``count`` objects in each image from now on."""
-        self.decoding = self.decoding.keeping(count)
+        self.decoding = self.decoding.keeping(count, self.config.candidates_per_level)
 
     def train(self, mode: bool = True) -> "CenterMask":
         """As ``nn.Module.train``; frozen norms stay in evaluation mode."""

@@ -51,15 +51,15 @@ class Objective(nn.Module):
         ])  # fmt: skip
         annotated = torch.stack([truth.annotated for truth in truths])
         detection = detection_losses(
-            predicted, targets, annotated, self.share, config.box_quality, config.class_loss, config.small_box_weight
-        )
+            predicted, targets, annotated, self.share, config.box_quality, config.class_loss,
+            config.small_box_weight, config.plain_giou,
+        )  # fmt: skip
         threshold = min(PROPOSAL_THRESHOLD, model.decoding.class_threshold)
-        drawing = model.decoding._replace(
-            candidates_per_level=config.candidates_per_level, class_threshold=threshold
-        ).keeping(self.proposals)
+        drawing = model.decoding._replace(class_threshold=threshold)
+        drawing = drawing.keeping(self.proposals, config.candidates_per_level)
         detections = decode_boxes(predicted, locations, drawing)
         matched = match_rois(
-            detections.of_each(len(truths)), truths, self.rois, config.mask_margin,
+            detections.of_each(len(truths)), truths, self.rois, model.mask_margin,
             others=model.mask_head.neighbours is not None,
         )  # fmt: skip
         mask = mask_losses(model.masks(features.masks, matched.rois, batch.sizes), matched, self.share)

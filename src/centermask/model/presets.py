@@ -141,7 +141,7 @@ def build(config: ModelConfig, *, pretrained: bool = False, backbone: nn.Module 
             config.max_detections,
             config.nms_decay,
             levels,
-        ).keeping(config.max_detections),
+        ).keeping(config.max_detections, config.candidates_per_level),
         detection_stride=config.detection_stride,
         mask_stride=config.mask_stride,
         mask_levels=config.mask_levels,

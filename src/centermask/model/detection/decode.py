@@ -13,11 +13,12 @@ from torch import Tensor
 from torchvision.ops import nms
 
 from centermask.model.detection import ltrb as distances
+from centermask.model.detection.locations import CENTER_LOCATIONS
 from centermask.model.detection.suppress import decay_factors
 from centermask.structures import DensePredictions, Detections, Locations
 
-CANDIDATES_PER_OBJECT = 10
-"""An object has nine locations in its centre square: with fewer, some of hundreds on one level would be lost."""
+CANDIDATES_PER_OBJECT = CENTER_LOCATIONS + 1
+"""With fewer than an object's locations, some of hundreds of objects on one level would be lost."""
 
 
 class Decoding(NamedTuple):
@@ -35,9 +36,9 @@ class Decoding(NamedTuple):
         """Boxes of an image that go on from the hard suppression: where scores still fall, more than are kept."""
         return 2 * self.max_detections if self.nms_decay else self.max_detections
 
-    def keeping(self, count: int) -> "Decoding":
-        """The same for up to ``count`` objects, with candidates enough for them."""
-        enough = max(self.candidates_per_level, CANDIDATES_PER_OBJECT * count)
+    def keeping(self, count: int, least: int) -> "Decoding":
+        """The same for up to ``count`` objects, with ``least`` candidates of a level, or enough for so many objects."""
+        enough = max(least, CANDIDATES_PER_OBJECT * count)
         return self._replace(max_detections=count, candidates_per_level=enough)
 
 

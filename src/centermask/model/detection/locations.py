@@ -13,6 +13,11 @@ BORDERS = (32.0, 64.0, 128.0, 256.0, 512.0, float("inf"))
 """The largest side distance, in pixels, up to which each of them is meant (spec 1.6; P2 in proportion). It begins where
 the level before ends, or at 0; both ends belong to it."""
 
+CENTER_RADIUS = 1.5
+"""In strides: only locations this near an object's centre (in each axis) may predict it."""
+CENTER_LOCATIONS = round(2 * CENTER_RADIUS) ** 2
+"""Locations of a level in the centre square of an object."""
+
 
 def strides_from(finest: int) -> tuple[int, ...]:
     """Of the finest level and all coarser ones.

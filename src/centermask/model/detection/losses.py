@@ -7,11 +7,9 @@ from torch.nn import functional
 from torchvision.ops import sigmoid_focal_loss
 
 from centermask.config import BoxQuality, ClassLoss
+from centermask.model.detection.locations import CENTER_LOCATIONS
 from centermask.model.normalisers import Share, own_share
 from centermask.structures import DensePredictions, DenseTargets, DetectionLosses
-
-SEEN = 9
-"""Locations of a level in the centre square of an object."""
 
 
 def detection_losses(
@@ -22,6 +20,7 @@ def detection_losses(
     box_quality: BoxQuality = "centerness",
     class_loss: ClassLoss = "focal",
     small_box_weight: float = 1.0,
+    plain_giou: bool = False,
 ) -> DetectionLosses:
     """The three terms of a batch.
 
@@ -38,8 +37,8 @@ def detection_losses(
         class_loss: Focal, towards 1 for an object; or quality focal, towards the IoU of the predicted box.
         small_box_weight: How much more the locations of a small object weigh in the box term, at most. One of a stride
             or two has one to four of the nine locations of a centre square; with 9, it still weighs as if it had nine.
-            What is hidden of an object does not count: its box is hard to tell, not small. With more than 1, GIoU is
-            plain: the published one would take from the same objects what they gain.
+            What is hidden of an object does not count: its box is hard to tell, not small.
+        plain_giou: GIoU without what the published one adds, which would take from the same objects what they gain.
     """
     classes = predicted.class_logits.shape[2]
     positive = targets.labels < classes
@@ -48,13 +47,12 @@ def detection_losses(
     ltrb, true_ltrb = predicted.ltrb.flatten(0, 1)[positive].float(), targets.ltrb[positive]
     overlaps = iou(ltrb.detach(), true_ltrb)
     quality, weights = (central, central) if box_quality == "centerness" else (overlaps, torch.ones_like(central))
-    weights = weights * (SEEN / _area(true_ltrb).clamp(min=1)).clamp(1, small_box_weight)
-    added = 1.0 if small_box_weight == 1 else 0.0
+    weights = weights * (CENTER_LOCATIONS / _area(true_ltrb).clamp(min=1)).clamp(1, small_box_weight)
     fits = torch.zeros_like(targets.centerness).masked_scatter(positive, overlaps)
     logits = predicted.centerness_logits.flatten()[positive].float()
     return DetectionLosses(
         classification=_class_loss(predicted.class_logits, targets.labels, fits, annotated, class_loss) / positives,
-        box=(weights * (1 - giou(ltrb, true_ltrb, added))).sum() / share(weights.sum(), 1e-6),
+        box=(weights * (1 - giou(ltrb, true_ltrb, 0.0 if plain_giou else 1.0))).sum() / share(weights.sum(), 1e-6),
         centerness=functional.binary_cross_entropy_with_logits(logits, quality, reduction="sum") / positives,
     )
 

@@ -8,12 +8,10 @@ from torch import Tensor
 from centermask.config import Assignment
 from centermask.model.detection import ltrb as distances
 from centermask.model.detection.assignment import rank_by_alignment, rank_by_atss, strain, with_one_each
+from centermask.model.detection.locations import CENTER_RADIUS
 from centermask.ops.boxes import box_areas
 from centermask.ops.mask_warp import covers, middle, pixels_of
 from centermask.structures import DensePredictions, DenseTargets, GroundTruth, Locations
-
-CENTER_RADIUS = 1.5
-"""In strides: only locations this near an object's centre (in each axis) may predict it."""
 
 
 @torch.no_grad()
