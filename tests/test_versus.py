@@ -24,7 +24,7 @@ PLAN = """
 settings: {task: gems, epochs: 1, batch: 2, side: 64, pictures: 1}
 rows:
   - {contender: mask-rcnn}
-  - {contender: fcos+masks}
+  - {contender: fcos-masks}
   - {contender: plus+mask_neighbours=true, lr: 0.001, scale_jitter: [0.5, 1.5], unaveraged: true}
 """
 
@@ -64,9 +64,10 @@ def test_the_table_takes_rows_that_were_trained_otherwise_for_no_seeds_of_each_o
                "box_ap": 0.5, "crowded_ar": 0.5, "found": 4.0, "ms": 5.0}  # fmt: skip
     same = {"task": "gems", "contender": "plus", "backbone": "mv2.safetensors", "pictures": None, "epochs": 2,
             "side": 256, "batch": 8, "lr": 0.004, "backbone_lr": 0.2, "warmup": 0.05, "copy_paste": 0.0,
-            "scale_jitter": [1.0, 1.0], "unaveraged": False}  # fmt: skip
-    trained = [({"warmup": 0.05}, 0.1), ({"warmup": 0.2}, 0.2), ({"warmup": 0.2}, 0.4), ({"copy_paste": 0.25}, 0.7),
-               ({"backbone": "lite0.safetensors"}, 0.9)]  # fmt: skip
+            "scale_jitter": [1.0, 1.0], "unaveraged": False, "weights": None, "seed": 0}  # fmt: skip
+    trained = [({"warmup": 0.05}, 0.1), ({"warmup": 0.2}, 0.2), ({"warmup": 0.2, "seed": 1}, 0.4),
+               ({"copy_paste": 0.25}, 0.7), ({"backbone": "lite0.safetensors"}, 0.9),
+               ({"weights": "runs/other"}, 0.6)]  # fmt: skip
     rows = [
         {"settings": same | changed, "seconds": [1.0], "memory_mb": 1.0,
          "parameters": 1, "tests": {"mixed": figures | {"mask_ap": precision}}}
@@ -74,8 +75,10 @@ def test_the_table_takes_rows_that_were_trained_otherwise_for_no_seeds_of_each_o
     ]  # fmt: skip
     lines = script("table.py")["lines"](rows)
     place = lines[0].index("50.0") - 1
-    assert [line[place] for line in lines] == ["10.0", "30.0 (20.0–40.0)", "70.0", "90.0"]
-    assert lines[1][6] == "backbone mv2, warmup 0.2, copy_paste 0.0"
+    assert [line[place] for line in lines] == ["10.0", "30.0 (20.0–40.0)", "70.0", "90.0", "60.0"]
+    assert lines[1][6] == "backbone mv2, warmup 0.2, copy_paste 0.0, weights None"
+    with pytest.raises(SystemExit, match="mixed, plus: several rows of one seed"):
+        script("table.py")["lines"]([*rows, rows[0]])
 
 
 def test_true_masks_through_fine_grids_lose_less_than_through_coarse_ones(
@@ -102,13 +105,25 @@ def test_a_plan_says_what_a_row_is_and_what_it_does_without(tmp_path: Path, scri
 
 def test_options_that_a_contender_does_not_have_are_refused(backbone: Path, script: Script) -> None:
     contender = script("contenders.py")["contender"]
-    with pytest.raises(ValueError, match="has no options, so not nms_iou"):
+    with pytest.raises(TypeError, match="nms_iou"):
         contender("mask-rcnn+nms_iou=0.9", ("stone",), 64, 100, str(backbone))
     with pytest.raises(UserError, match="nms_iuo"):
         contender("plus+nms_iuo=0.9", ("stone",), 64, 100, str(backbone))
 
 
-@pytest.mark.parametrize("name", ["mask-rcnn", "fcos+masks", "faithful", "plus"])
+@pytest.mark.parametrize(
+    ("name", "objects", "boxes", "level_side"),
+    [("", 100, 128, 224), ("", 400, 256, 224), ("+boxes=512", 400, 512, 224), ("+level_side=72", 100, 128, 72)],
+)
+def test_mask_rcnn_learns_from_as_many_boxes_and_pools_from_the_levels_that_its_name_says(
+    name: str, objects: int, boxes: int, level_side: int, backbone: Path, script: Script
+) -> None:
+    network = script("contenders.py")["contender"](f"mask-rcnn{name}", ("stone",), 64, objects, str(backbone))
+    assert network.heads.fg_bg_sampler.batch_size_per_image == boxes
+    assert network.heads.box_roi_pool.canonical_scale == network.heads.mask_roi_pool.canonical_scale == level_side
+
+
+@pytest.mark.parametrize("name", ["mask-rcnn", "fcos-masks", "faithful", "plus"])
 def test_no_contender_rounds_its_boxes_and_scores_to_bf16(name: str, backbone: Path, script: Script) -> None:
     contenders = script("contenders.py")
     torch.manual_seed(0)
@@ -145,6 +160,25 @@ def test_what_is_shown_is_judged_from_any_score_on(script: Script) -> None:
     assert all({row["image_id"] for row in rows} <= {row["id"] for row in half["images"]} for half, rows in halves)
 
 
+def test_objects_are_counted_by_area_and_what_lies_outside_is_no_mistake(
+    tmp_path: Path, versus: Callable[..., str]
+) -> None:
+    versus_row = {"settings": {"task": "gems", "contender": "plus", "seed": 0, "side": 256, "pictures": 2,
+                               "data": str(tmp_path)}}  # fmt: skip
+    task = runpy.run_path(str(SCRIPTS / "sets.py"))["open_task"]("gems", tmp_path, 256, train=False, pictures=2)
+    truth = task.tests["apart"].truth()
+    limit = sorted(one["area"] for one in truth["annotations"])[len(truth["annotations"]) // 2]
+    large = [{**one, "score": 0.9} for one in truth["annotations"] if one["area"] >= limit]
+    (tmp_path / "row.json").write_text(json.dumps(versus_row))
+    (tmp_path / "apart.json").write_text(json.dumps(large))
+    shown = versus("areas.py", "apart", tmp_path, "--edges", limit)
+    lines = {cells[-4]: cells[-3:] for line in shown.splitlines() if len(cells := line.replace("│", " ").split()) > 3}
+    below, total = len(truth["annotations"]) - len(large), len(truth["annotations"])
+    assert lines["objects"] == [str(below), str(len(large)), str(total)]
+    assert lines["AP"][:2] == ["0.0", "100.0"]
+    assert lines["found"] == ["0.00", "1.00", f"{len(large) / total:.2f}"]
+
+
 @pytest.mark.slow
 def test_every_contender_is_trained_and_scored_on_the_same_pictures_and_shown(
     tmp_path: Path, backbone: Path, versus: Callable[..., str]
@@ -156,7 +190,7 @@ def test_every_contender_is_trained_and_scored_on_the_same_pictures_and_shown(
     folders = sorted((tmp_path / "out").iterdir())
     rows = [json.loads((folder / "row.json").read_text()) for folder in folders]
     assert {row["settings"]["contender"] for row in rows} == {
-        "mask-rcnn", "fcos+masks", "plus+mask_neighbours=true"
+        "mask-rcnn", "fcos-masks", "plus+mask_neighbours=true"
     }  # fmt: skip
     assert all(row["pictures"] == 3 and set(row["tests"]) == {"apart", "mixed", "heaped"} for row in rows)
     assert len({row["tests"]["heaped"]["instances"] for row in rows}) == 1
@@ -167,6 +201,8 @@ def test_every_contender_is_trained_and_scored_on_the_same_pictures_and_shown(
     assert "| gems | heaped | 1 |" in versus("table.py", *folders, "--markdown")
     assert "/ first" in versus("timing.py", *folders[:2], "--pictures", 1, "--steps", 1)
     assert versus("shown.py", "--data", tmp_path, *folders).count("heaped") == 3
+    assert versus("areas.py", "heaped", *folders, "--edges", 1000).count("found") == 3
+    assert all(row["versions"]["torch"] == torch.__version__ and row["memory_mb"] > 100 for row in rows)
     versus("plots.py", tmp_path / "plots", *folders[:2])
     assert len(list((tmp_path / "plots").glob("*.png"))) == 3
     versus("gallery.py", tmp_path / "gallery.png", "heaped", *folders[:2], "--pictures", 1)

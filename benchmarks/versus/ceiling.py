@@ -3,7 +3,7 @@
     python benchmarks/versus/ceiling.py TASK --data DATA [--pictures 100]
 
 The true masks of each test set are drawn on grids of so many cells in their own boxes, put back into the picture as
-predictions are, and scored: what they then lack to 100 is what the grid costs, whatever is learned.
+predictions of the plus presets are, and scored: what they then lack to 100 is what the grid costs, whatever is learned.
 """
 
 import argparse
@@ -36,7 +36,10 @@ def through_grids(test: Evaluable, side: int) -> list[dict[str, Any]]:
         grids = crop_masks(sample.masks, np.arange(count), boxes, side).grids
         sure = np.ones(count, dtype=np.float32)
         known = SoftInstances(boxes, sure, sure, sample.labels, grids.astype(np.float32))
-        found = restore(known, fitted=size, original=size, class_names=test.class_names, category_ids=test.category_ids)
+        found = restore(
+            known, fitted=size, original=size, class_names=test.class_names, category_ids=test.category_ids,
+            fill_boxes=True,
+        )  # fmt: skip
         results += [one | {"image_id": record.id} for one in found.to_coco()["instances"]]
     return results
 

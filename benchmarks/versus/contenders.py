@@ -1,6 +1,6 @@
 """Who competes: each a network that gives one loss in training and objects in use, over the same backbone."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -15,7 +15,8 @@ from centermask.model.objective import Objective
 from centermask.model.presets import PLUS, pixels_of_timm
 from centermask.structures import GroundTruth, ImageBatch, RoIInstances
 
-NAMES = ("mask-rcnn", "fcos+masks", "faithful", "plus")
+OTHERS: dict[str, Callable[..., nn.Module]] = {"mask-rcnn": MaskRcnn, "fcos-masks": FcosWithMasks}
+NAMES = (*OTHERS, "faithful", "plus")
 """Contenders that are no presets; ours have the widths of ``centermask-lite-mv2``."""
 
 
@@ -52,28 +53,28 @@ def contender(name: str, class_names: Sequence[str], side: int, objects: int, ba
     """Build a contender.
 
     Args:
-        name: ``mask-rcnn``, ``fcos+masks``, ``faithful`` (Lite), ``plus`` (the same with what the plus presets have),
-            or a preset; ours with ``KEY=VALUE`` after a plus sign each where they differ from that, as
-            ``faithful+attention_fusion=none``.
+        name: ``mask-rcnn``, ``fcos-masks``, ``faithful`` (Lite), ``plus`` (the same with what the plus presets have),
+            or a preset; with ``KEY=VALUE`` after a plus sign each where they differ from that, as
+            ``faithful+attention_fusion=none`` or ``mask-rcnn+boxes=256``.
         class_names: What to find.
         side: Short side of the pictures.
         objects: How many to find in a picture.
         backbone: The file that ``centermask import-backbone`` wrote; its network, one of timm's, is that of all.
 
     Raises:
-        ValueError: the contender is not ours, and has no such options.
+        UserError: there is no such preset, or it has no such option.
+        TypeError: the contender is not ours, and has no such option.
     """
     body = load_header(backbone)["backbone"]
-    name, *changes = [name] if name == "fcos+masks" else name.split("+")
+    name, *changes = name.split("+")
+    changed = dict(map(_change, changes))
     base = preset("centermask-lite-mv2" if name in NAMES else name, tuple(class_names))
     base = replace(base, backbone=body, test_short_side=side, test_long_side=2 * side, max_detections=objects)
     base = pixels_of_timm(base)
-    if name in (others := {"mask-rcnn": MaskRcnn, "fcos+masks": FcosWithMasks}):
-        if changes:
-            raise ValueError(f"{name} has no options, so not {', '.join(changes)}")
-        return others[name](base, backbone)
+    if name in OTHERS:
+        return OTHERS[name](base, backbone, **changed)
     values = base.to_dict() | (PLUS | {"max_detections": objects} if name == "plus" else {})
-    return Ours(ModelConfig.from_dict(values | dict(map(_change, changes))), backbone)
+    return Ours(ModelConfig.from_dict(values | changed), backbone)
 
 
 def _change(text: str) -> tuple[str, Any]:

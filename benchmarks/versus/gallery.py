@@ -8,22 +8,20 @@ score from which on its F1 on that set is highest.
 """
 
 import argparse
-import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from done import by_contender, read, results, task_of
 from faster_coco_eval.core import mask as coco_mask
 from PIL import Image, ImageDraw
-from row import best_threshold
-from sets import open_task
-from table import by_contender, read
+from row import CROWDED, best_threshold
 
 from centermask.data.sources import Evaluable
 from centermask.evaluate.rows import read_truth
 from centermask.evaluate.strata import largest_overlaps
 
-CROWDED, SIDE, BAND = 0.3, 256, 16
+SIDE, BAND = 256, 16
 
 
 def hardest(test: Evaluable, count: int) -> list[int]:
@@ -68,10 +66,10 @@ def codes(entries: list[dict[str, Any]], size: tuple[int, int]) -> list[Any]:
     return found
 
 
-def shown(truth: dict[str, Any], results: list[dict[str, Any]], objects: int) -> list[dict[str, Any]]:
+def shown(truth: dict[str, Any], found: list[dict[str, Any]], most: int) -> list[dict[str, Any]]:
     """The results of a contender that a user would look at."""
-    least = best_threshold(truth, results, objects)
-    return [one for one in results if one["score"] >= least]
+    least = best_threshold(truth, found, most)
+    return [one for one in found if one["score"] >= least]
 
 
 def main() -> None:
@@ -83,13 +81,11 @@ def main() -> None:
     parser.add_argument("--data", type=Path)
     given = parser.parse_args()
     rows = read(given.folders)
-    settings = rows[0]["settings"]
-    data, pictures = given.data or Path(settings["data"]), settings.get("pictures")
-    task = open_task(settings["task"], data, settings["side"], train=False, pictures=pictures)
+    task = task_of(rows, given.data)
     test, truth = task.tests[given.test], task.tests[given.test].truth()
     found = {
-        name: shown(truth, json.loads((folder / f"{given.test}.json").read_text()), task.objects)
-        for name, folder in by_contender(given.folders).items()
+        name: shown(truth, results(folder, given.test), task.judged)
+        for name, folder in by_contender(rows, given.folders).items()
     }
     places = hardest(test, given.pictures)
     sheet = Image.new("RGB", ((SIDE + 4) * (len(found) + 1), (SIDE + BAND + 4) * len(places)), "white")
@@ -98,8 +94,8 @@ def main() -> None:
         size = (image.shape[0], image.shape[1])
         own = codes([one for one in truth["annotations"] if one["image_id"] == number], size)
         columns = {f"true: {len(own)}": own}
-        for name, results in found.items():
-            kept = [one for one in results if one["image_id"] == number]
+        for name, theirs in found.items():
+            kept = [one for one in theirs if one["image_id"] == number]
             columns[f"{name}: {len(kept)}"] = codes(kept, size)
         for column, (title, masks) in enumerate(columns.items()):
             sheet.paste(tile(drawn(image, masks), title), (column * (SIDE + 4), line * (SIDE + BAND + 4)))

@@ -1,4 +1,4 @@
-"""torchvision's Mask R-CNN over our backbone, as strong as it can be made for small pictures."""
+"""torchvision's Mask R-CNN over our backbone, fit to small pictures."""
 
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -17,6 +17,7 @@ from torchvision.ops import FeaturePyramidNetwork, MultiScaleRoIAlign
 from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
 
 from centermask.config import ModelConfig
+from centermask.model.detection.decode import CANDIDATES_PER_OBJECT
 from centermask.structures import GroundTruth, ImageBatch, RoIInstances
 
 WIDTH = 256
@@ -36,21 +37,27 @@ class MaskRcnn(nn.Module):
     """Mask R-CNN: pyramid P2 … P6 of 256 channels, three shapes of anchor on each level, heads as torchvision has them.
 
     Anchors are those of the method (32 … 512 pixels at a short side of 800) in proportion to the pictures' short side.
-    A picture's 128 boxes teach the box head and up to 32 the mask head, as is usual for small sets; twice as many where
-    a picture may hold more than a hundred objects. Where more are kept, more boxes go on to suppression, as with ours.
+    Where more objects are kept, more boxes go on to suppression, as with ours.
 
     What its heads say is float32, as with ours: torchvision decodes boxes in the type of the head's answer, and takes
     the true boxes and the numbers of the objects to it, too. In bf16, boxes beyond 128 pixels would be whole numbers.
+
+    Args:
+        config: Classes, pixels and how many objects to keep.
+        backbone: The file with the backbone's weights.
+        boxes: That teach the box head in a picture, a quarter of them at most the mask head, too; if not given 128, or
+            256 where a picture may hold more than a hundred objects.
+        level_side: Side of the regions that are pooled from P4; 224 as published, for a short side of 800.
     """
 
-    def __init__(self, config: ModelConfig, backbone: str) -> None:
+    def __init__(self, config: ModelConfig, backbone: str, boxes: int | None = None, level_side: int = 224) -> None:
         super().__init__()
         self.config = config
         classes = config.num_classes + 1
         self.backbone = FourLevels(config.backbone, backbone, config.pixel_mean, config.pixel_std)
         self.pyramid = FeaturePyramidNetwork(list(self.backbone.channels), WIDTH, LastLevelMaxPool())
-        boxes = 128 if config.max_detections <= 100 else 256
-        candidates = max(1000, 10 * config.max_detections)
+        boxes = boxes or (128 if config.max_detections <= 100 else 256)
+        candidates = max(1000, CANDIDATES_PER_OBJECT * config.max_detections)
         anchors = AnchorGenerator(fit_anchors(config.test_short_side), ((0.5, 1.0, 2.0),) * 5)
         self.proposals = RegionProposalNetwork(
             anchors, RPNHead(WIDTH, 3), fg_iou_thresh=0.7, bg_iou_thresh=0.3, batch_size_per_image=256,
@@ -58,10 +65,12 @@ class MaskRcnn(nn.Module):
             post_nms_top_n={"training": 1000, "testing": max(500, 2 * config.max_detections)}, nms_thresh=0.7,
         )  # fmt: skip
         self.heads = RoIHeads(
-            MultiScaleRoIAlign(LEVELS, 7, 2), TwoMLPHead(WIDTH * 49, 1024), FastRCNNPredictor(1024, classes),
-            fg_iou_thresh=0.5, bg_iou_thresh=0.5, batch_size_per_image=boxes, positive_fraction=0.25,
-            bbox_reg_weights=None, score_thresh=LEAST, nms_thresh=0.5, detections_per_img=config.max_detections,
-            mask_roi_pool=MultiScaleRoIAlign(LEVELS, 14, 2), mask_head=MaskRCNNHeads(WIDTH, (256, 256, 256, 256), 1),
+            MultiScaleRoIAlign(LEVELS, 7, 2, canonical_scale=level_side), TwoMLPHead(WIDTH * 49, 1024),
+            FastRCNNPredictor(1024, classes), fg_iou_thresh=0.5, bg_iou_thresh=0.5,
+            batch_size_per_image=boxes, positive_fraction=0.25, bbox_reg_weights=None, score_thresh=LEAST,
+            nms_thresh=0.5, detections_per_img=config.max_detections,
+            mask_roi_pool=MultiScaleRoIAlign(LEVELS, 14, 2, canonical_scale=level_side),
+            mask_head=MaskRCNNHeads(WIDTH, (256, 256, 256, 256), 1),
             mask_predictor=MaskRCNNPredictor(256, 256, classes),
         )  # fmt: skip
         for head in (self.proposals.head, self.heads.box_predictor, self.heads.mask_predictor):

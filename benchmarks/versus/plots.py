@@ -6,17 +6,15 @@ The folders are those of rows of one task and of one number of epochs. Three pic
 """
 
 import argparse
-import json
 import statistics
 from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
 import numpy as np
+from done import by_contender, read, results, task_of
 from matplotlib import pyplot
 from matplotlib.figure import Figure
-from sets import open_task
-from table import by_contender, read
 
 from centermask.data.sources import Evaluable
 from centermask.evaluate.coco_ap import count_set
@@ -32,7 +30,7 @@ COLOURS = ("#8a8a8a", "#d95f02", "#1b9e77", "#7570b3", "#e7298a")
 def read_set(test: Evaluable, folder: Path, name: str) -> tuple[Any, Any]:
     """What is true of a set, and what a row found in it."""
     true = read_truth(test.truth())
-    return true, read_predictions(json.loads((folder / f"{name}.json").read_text()), true.known)
+    return true, read_predictions(results(folder, name), true.known)
 
 
 def precision_over_recall(tests: dict[str, Evaluable], folders: dict[str, Path], most: int) -> Figure:
@@ -70,12 +68,11 @@ def recall_against_overlap(tests: dict[str, Evaluable], folders: dict[str, Path]
     return figure
 
 
-def precision_against_time(folders: dict[str, Path], test: str) -> Figure:
+def precision_against_time(rows: dict[str, dict[str, Any]], test: str) -> Figure:
     """Mask AP of a test set against the seconds of an epoch."""
     figure, panel = pyplot.subplots(figsize=(4.6, 3.8))
-    rows = read(list(folders.values()))
-    seconds = [statistics.median(row["seconds"]) for row in rows]
-    for colour, name, x, row in zip(COLOURS, folders, seconds, rows, strict=False):
+    seconds = [statistics.median(row["seconds"]) for row in rows.values()]
+    for colour, (name, row), x in zip(COLOURS, rows.items(), seconds, strict=False):
         y = 100 * row["tests"][test]["mask_ap"]
         panel.plot(x, y, "o", color=colour)
         panel.annotate(name, (x, y), textcoords="offset points", xytext=(6, 4), fontsize=8)
@@ -92,23 +89,19 @@ def main() -> None:
     parser.add_argument("--data", type=Path, help="where the pictures are, if not where the rows had them")
     given = parser.parse_args()
     rows = read(given.folders)
-    settings = rows[0]["settings"]
-    data, pictures = given.data or Path(settings["data"]), settings.get("pictures")
-    task = open_task(settings["task"], data, settings["side"], train=False, pictures=pictures)
-    folders = by_contender(given.folders)
+    task, folders = task_of(rows, given.data), by_contender(rows, given.folders)
     if len(folders) > len(COLOURS):
         raise SystemExit(f"{len(folders)} contenders; {len(COLOURS)} can be told apart")
     tests = {name: test for name, test in task.tests.items() if all(name in row["tests"] for row in rows)}
-    most = max(100, task.objects)
     figures = {
-        "precision": precision_over_recall(tests, folders, most),
-        "overlap": recall_against_overlap(tests, folders, most),
-        "time": precision_against_time(folders, next(iter(tests))),
+        "precision": precision_over_recall(tests, folders, task.judged),
+        "overlap": recall_against_overlap(tests, folders, task.judged),
+        "time": precision_against_time(dict(zip(folders, rows, strict=True)), next(iter(tests))),
     }
     given.out.mkdir(parents=True, exist_ok=True)
     for name, figure in figures.items():
         figure.tight_layout()
-        figure.savefig(given.out / f"{settings['task']}-{name}.png", dpi=110)
+        figure.savefig(given.out / f"{task.name}-{name}.png", dpi=110)
 
 
 if __name__ == "__main__":

@@ -10,11 +10,13 @@ import argparse
 import json
 import os
 import resource
+import subprocess
 import time
 from pathlib import Path
 from typing import Any
 
 import torch
+import torchvision
 from contenders import contender, parameters
 from sets import Task, open_task
 from torch import Tensor, nn
@@ -23,7 +25,6 @@ from torch.optim.swa_utils import AveragedModel
 
 from centermask.data.augment import Augmentation
 from centermask.data.batches import BatchPlan, TrainingSet, load_epoch
-from centermask.data.sources import Evaluable
 from centermask.evaluate import analyse, evaluate_predictions, predict_set
 from centermask.evaluate.curves import unpack
 from centermask.evaluate.matching import match_set
@@ -87,6 +88,7 @@ class Training:
         self.average: AveragedModel = averaged(self.network, 0.998)
         self.optimizer = AdamW(groups(self.network, given.backbone_lr))
         self.epoch, self.step, self.seconds, self.losses = 0, 0, list[float](), list[float]()
+        self.memory = 0.0
 
     def run(self) -> None:
         """Learn until all epochs are done."""
@@ -99,6 +101,7 @@ class Training:
             self.seconds.append(time.perf_counter() - began)
             self.losses.append(total / self.plan.batches)
             self.epoch += 1
+            self.memory = max(self.memory, peak_memory())
             print(f"{self.given.folder.name}: epoch {self.epoch}, loss {self.losses[-1]:.3f}, "
                   f"{self.seconds[-1]:.0f} s", flush=True)  # fmt: skip
             self.save()
@@ -129,7 +132,7 @@ class Training:
         aside = path.with_suffix(".aside")
         torch.save({"network": self.network.state_dict(), "average": self.average.state_dict(),
                     "optimizer": self.optimizer.state_dict(), "epoch": self.epoch, "step": self.step,
-                    "seconds": self.seconds, "losses": self.losses}, aside)  # fmt: skip
+                    "seconds": self.seconds, "losses": self.losses, "memory": self.memory}, aside)  # fmt: skip
         os.replace(aside, path)
 
     def resume(self) -> None:
@@ -143,8 +146,8 @@ class Training:
         self.network.load_state_dict(state["network"])
         self.average.load_state_dict(state["average"])
         self.optimizer.load_state_dict(state["optimizer"])
-        self.epoch, self.step, self.seconds, self.losses = (
-            state[key] for key in ("epoch", "step", "seconds", "losses")
+        self.epoch, self.step, self.seconds, self.losses, self.memory = (
+            state[key] for key in ("epoch", "step", "seconds", "losses", "memory")
         )
         if self.given.weights and self.epoch != self.given.epochs:
             raise SystemExit(f"{path} has learned for {self.epoch} epochs, not {self.given.epochs}")
@@ -181,19 +184,19 @@ class Half(nn.Module):
         self.network.keep_detections(count)
 
 
-def score(network: nn.Module, test: Evaluable, objects: int, folder: Path, name: str) -> dict[str, float]:
+def score(network: nn.Module, task: Task, folder: Path, name: str) -> dict[str, float]:
     """The figures of one set; the predictions are kept beside them."""
+    test = task.tests[name]
     began = time.perf_counter()
-    predictor = Predictor(Half(network), score_threshold=0.0, max_detections=objects)
+    predictor = Predictor(Half(network), score_threshold=0.0, max_detections=task.objects)
     results = list(predict_set(predictor, test))
     seconds = time.perf_counter() - began
     write_whole(folder / f"{name}.json", json.dumps(results).encode())
-    return figures(test.truth(), results, objects) | {"ms": 1000 * seconds / len(test)}
+    return figures(test.truth(), results, task.judged) | {"ms": 1000 * seconds / len(test)}
 
 
-def figures(truth: dict[str, Any], results: list[dict[str, Any]], objects: int) -> dict[str, float]:
+def figures(truth: dict[str, Any], results: list[dict[str, Any]], most: int) -> dict[str, float]:
     """Precision and recall of all objects, and recall of those that overlap another of their class."""
-    most = max(100, objects)
     scores = evaluate_predictions(truth, results, max_detections=most)
     true = read_truth(truth)
     matches = match_set(true, read_predictions(results, true.known), "mask", most)
@@ -208,9 +211,21 @@ def figures(truth: dict[str, Any], results: list[dict[str, Any]], objects: int) 
     }  # fmt: skip
 
 
-def best_threshold(truth: dict[str, Any], results: list[dict[str, Any]], objects: int) -> float:
+def best_threshold(truth: dict[str, Any], results: list[dict[str, Any]], most: int) -> float:
     """The score from which on F1 at mask IoU 0.5 is highest."""
-    return analyse(truth, results, max_detections=max(100, objects)).threshold
+    return analyse(truth, results, max_detections=most).threshold
+
+
+def peak_memory() -> float:
+    """The most memory that this process had, in MiB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def versions() -> dict[str, str]:
+    """What a row was made with; the commit, if the benchmark lies in a checkout."""
+    asked = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"]
+    told = subprocess.run(asked, capture_output=True, text=True, check=False)
+    return {"commit": told.stdout.strip(), "torch": torch.__version__, "torchvision": torchvision.__version__}
 
 
 def main() -> None:
@@ -224,12 +239,12 @@ def main() -> None:
     training.resume()
     training.run()
     network = training.scored()
-    tests = {name: test for name, test in task.tests.items() if given.tests is None or name in given.tests}
+    tests = [name for name in task.tests if given.tests is None or name in given.tests]
     told = {
         "settings": {key: str(value) if isinstance(value, Path) else value for key, value in vars(given).items()},
         "parameters": parameters(network), "pictures": len(task.train), "seconds": training.seconds,
-        "losses": training.losses, "memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
-        "tests": {name: score(network, test, task.objects, given.folder, name) for name, test in tests.items()},
+        "losses": training.losses, "memory_mb": training.memory, "versions": versions(),
+        "tests": {name: score(network, task, given.folder, name) for name in tests},
     }  # fmt: skip
     write_whole(given.folder / "row.json", json.dumps(told, indent=1).encode())
     for name, one in told["tests"].items():

@@ -33,6 +33,11 @@ class Task:
     tests: dict[str, Evaluable]
     objects: int
 
+    @property
+    def judged(self) -> int:
+        """The best predictions of a picture that count, as many as COCO's rules count at least."""
+        return max(100, self.objects)
+
 
 class Record(NamedTuple):
     """A picture of a set that is in memory."""
@@ -83,7 +88,7 @@ class Held:
 
 
 def pasted(source: Evaluable, side: int, seed: int = 0) -> Held:
-    """Pictures of a set onto which objects of its other pictures are laid: real pixels, exact truth, much overlap."""
+    """Pictures of a set onto which objects of any of its pictures are laid: real pixels, exact truth, much overlap."""
     made = []
     for index in range(len(source)):
         rng = np.random.default_rng((seed, index))

@@ -6,13 +6,13 @@ Masks and milliseconds are those of a picture when it was scored, with all that 
 """
 
 import argparse
-import json
 import statistics
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from done import read
 from rich.console import Console
 from rich.table import Table
 
@@ -22,21 +22,19 @@ COLUMNS = {
 }  # fmt: skip
 """Headings and figures; in hundredths."""
 APART = ("backbone", "pictures", "epochs", "side", "batch", "lr", "backbone_lr", "warmup", "copy_paste",
-         "scale_jitter", "unaveraged")  # fmt: skip
+         "scale_jitter", "unaveraged", "weights")  # fmt: skip
 """Settings: rows that differ in one of them are no seeds of each other."""
 HEADINGS = ["task", "test set", "pictures", "objects", "crowded", "contender", "settings", "seeds", *COLUMNS,
             "s/epoch", "MB", "M parameters", "masks", "ms"]  # fmt: skip
-
-
-def read(folders: Sequence[Path]) -> list[dict[str, Any]]:
-    """What rows left behind."""
-    return [json.loads((folder / "row.json").read_text()) for folder in folders]
 
 
 def lines(rows: Sequence[dict[str, Any]]) -> list[list[str]]:
     """A line for each contender, way of training and test set, those that can be compared beside each other.
 
     Of the settings only those are told in which the rows differ.
+
+    Raises:
+        SystemExit: two rows are of one contender, trained in the same way with the same seed.
     """
     differing = [one for one in APART if len({str(row["settings"][one]) for row in rows}) > 1]
     groups: dict[tuple[str, ...], list[dict[str, Any]]] = defaultdict(list)
@@ -45,20 +43,12 @@ def lines(rows: Sequence[dict[str, Any]]) -> list[list[str]]:
         settings = ", ".join(f"{one} {_shown(given[one])}" for one in differing)
         for test in row["tests"]:
             groups[given["task"], test, given["contender"], settings].append(row)
+    for (task, test, name, _), same in groups.items():
+        seeds = [row["settings"]["seed"] for row in same]
+        if len(set(seeds)) < len(seeds):
+            raise SystemExit(f"{task}, {test}, {name}: several rows of one seed ({', '.join(map(str, seeds))})")
     places = list(dict.fromkeys(key[:2] for key in groups))
     return [_line(key, same) for key, same in sorted(groups.items(), key=lambda item: places.index(item[0][:2]))]
-
-
-def by_contender(folders: Sequence[Path]) -> dict[str, Path]:
-    """Rows by the name of their contender, of which each must have one.
-
-    Raises:
-        SystemExit: two rows are of one contender.
-    """
-    found = {row["settings"]["contender"]: folder for row, folder in zip(read(folders), folders, strict=True)}
-    if len(found) < len(folders):
-        raise SystemExit(f"several rows of one contender; give one each: {', '.join(found)}")
-    return found
 
 
 def _shown(value: object) -> str:

@@ -1,6 +1,6 @@
 """How long a prediction and a training step of trained contenders take, side by side.
 
-    python benchmarks/versus/timing.py FOLDER... [--pictures 20] [--threads 2] [--steps 5]
+    python benchmarks/versus/timing.py FOLDER... [--pictures 20] [--threads 2] [--steps 5] [--data DATA]
 
 The folders are those of rows of one task. Rounds are interleaved, one picture or one batch of each contender after the
 other; medians, and ratios to the first. Predictions go from pixels to run-length coded masks, eager, in float32: first
@@ -9,7 +9,6 @@ set is highest, as when it is used; boxes of a lower score get no mask. Steps ar
 """
 
 import argparse
-import json
 import statistics
 import time
 from collections import defaultdict
@@ -18,28 +17,22 @@ from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import torch
+from done import read, results, task_of
 from rich.console import Console
 from rich.table import Table
 from row import Training, best_threshold
-from sets import open_task
+from sets import Task
 
 from centermask.data.batches import load_epoch
 from centermask.data.sources import Evaluable
 from centermask.predict import Predictor
 
 
-def trained(folder: Path) -> Training:
+def trained(folder: Path, row: dict[str, Any], task: Task) -> Training:
     """A row as it was after its last epoch."""
-    told = json.loads((folder / "row.json").read_text())["settings"]
-    settings = told | {
-        "folder": folder,
-        "data": Path(told["data"]),
-        "weights": told["weights"] and Path(told["weights"]),
-    }
-    training = Training(
-        SimpleNamespace(**settings),
-        open_task(settings["task"], settings["data"], settings["side"], pictures=settings.get("pictures")),
-    )  # type: ignore[arg-type]
+    told = row["settings"]
+    settings: Any = SimpleNamespace(**told | {"folder": folder, "weights": told["weights"] and Path(told["weights"])})
+    training = Training(settings, task)
     training.resume()
     return training
 
@@ -91,17 +84,15 @@ def main() -> None:
     parser.add_argument("--pictures", type=int, default=20)
     parser.add_argument("--steps", type=int, default=5)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--data", type=Path, help="where the pictures are, if not where the rows had them")
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
-    runs = {folder.name: trained(folder) for folder in given.folders}
-    said = next(iter(runs.values())).given
-    task = open_task(said.task, said.data, said.side, train=False, pictures=said.pictures)
+    rows = read(given.folders)
+    task = task_of(rows, given.data, train=True)
+    runs = {folder.name: trained(folder, row, task) for folder, row in zip(given.folders, rows, strict=True)}
     test_name, test = next(iter(task.tests.items()))
     truth = test.truth()
-    best = {
-        folder.name: best_threshold(truth, json.loads((folder / f"{test_name}.json").read_text()), task.objects)
-        for folder in given.folders
-    }
+    best = {folder.name: best_threshold(truth, results(folder, test_name), task.judged) for folder in given.folders}
     everything, used = (
         predictions(runs, test, task.objects, given.pictures, least) for least in (dict.fromkeys(runs, 0.0), best)
     )
