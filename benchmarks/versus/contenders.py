@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
 
 from fcos_with_masks import FcosWithMasks
 from mask_rcnn import MaskRcnn
@@ -10,7 +9,7 @@ from torch import Tensor, nn
 
 from centermask import build, preset
 from centermask.checkpoint import load_backbone, load_header
-from centermask.config import ModelConfig
+from centermask.config import ModelConfig, read_value
 from centermask.model.objective import Objective
 from centermask.model.presets import PLUS, pixels_of_timm
 from centermask.structures import GroundTruth, ImageBatch, RoIInstances
@@ -67,7 +66,7 @@ def contender(name: str, class_names: Sequence[str], side: int, objects: int, ba
     """
     body = load_header(backbone)["backbone"]
     name, *changes = name.split("+")
-    changed = dict(map(_change, changes))
+    changed = {key: read_value(value) for key, _, value in (change.partition("=") for change in changes)}
     base = preset("centermask-lite-mv2" if name in NAMES else name, tuple(class_names))
     base = replace(base, backbone=body, test_short_side=side, test_long_side=2 * side, max_detections=objects)
     base = pixels_of_timm(base)
@@ -75,19 +74,6 @@ def contender(name: str, class_names: Sequence[str], side: int, objects: int, ba
         return OTHERS[name](base, backbone, **changed)
     values = base.to_dict() | (PLUS | {"max_detections": objects} if name == "plus" else {})
     return Ours(ModelConfig.from_dict(values | changed), backbone)
-
-
-def _change(text: str) -> tuple[str, Any]:
-    key, _, value = text.partition("=")
-    known = {"true": True, "false": False}
-    if value in known:
-        return key, known[value]
-    for kind in (int, float):
-        try:
-            return key, kind(value)
-        except ValueError:
-            continue
-    return key, value
 
 
 def parameters(network: nn.Module) -> int:

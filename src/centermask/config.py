@@ -150,6 +150,50 @@ class ModelConfig:
         return cls(**_fitting(values, cls, "the model's configuration"))
 
 
+def read_options(texts: Iterable[str]) -> dict[str, Any]:
+    """Options of a network, each ``KEY=VALUE``, as plain values.
+
+    Raises:
+        UserError: a text is none, its key is unknown (the nearest known one is named), stands twice, or is decided by
+            the data or by a setting of the training.
+
+    >>> read_options(["mask_margin=0.2", "plain_giou=true", "class_loss=quality"])
+    {'mask_margin': 0.2, 'plain_giou': True, 'class_loss': 'quality'}
+    """
+    known = get_type_hints(ModelConfig)
+    settings = get_type_hints(TrainConfig)
+    found: dict[str, Any] = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        _require(bool(equals), f"options are given as KEY=VALUE, not '{text}'")
+        check_keys([key], list(known), "options")
+        _require(key not in found, f"{key} stands twice in options")
+        _require(
+            key not in settings, f"{key} is a setting of its own, --{key.replace('_', '-')}, not one of the options"
+        )
+        _require(key not in FROM_DATA, f"{key} is none of the options: the data or the sizes of pictures decide it")
+        found[key] = read_value(value)
+    return found
+
+
+FROM_DATA = ("class_names", "category_ids", "test_short_side", "test_long_side")
+"""What is no option of a training."""
+
+
+def read_value(text: str) -> int | float | bool | str:
+    """What a text on a command line stands for.
+
+    >>> [read_value(text) for text in ("9", "1e-3", "true", "iou")]
+    [9, 0.001, True, 'iou']
+    """
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return {"true": True, "false": False}.get(text, text)
+
+
 def _plain(config: "ModelConfig | TrainConfig") -> dict[str, Any]:
     return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(config).items()}
 
@@ -308,6 +352,8 @@ class TrainConfig:
     """Detections per picture that the mask branch is trained on, beside the true boxes; the preset's if not given."""
     train_rois: int | None = None
     """Boxes per picture that the mask branch is trained on in all, at most; the preset's if not given."""
+    options: tuple[str, ...] = ()
+    """Further options of the network, each KEY=VALUE, as `small_box_weight=1`; docs/results.md says what they did."""
     freeze: int = 0
     """Layers of the backbone up to this stride (2, 4, 8, 16 or 32) do not learn; 0 lets all learn."""
     backbone_weights: str | None = None
@@ -357,6 +403,7 @@ class TrainConfig:
         _require(self.long_side is None or self.long_side >= self.short_side, "long_side must not be below short_side")
         _require(self.freeze in (0, 2, 4, 8, 16, 32), f"freeze must be 0, 2, 4, 8, 16 or 32, not {self.freeze}")
         _require(not (self.freeze and self.norm == "batch"), "freeze does not go with norm batch; use norm frozen")
+        ModelConfig.from_dict(read_options(self.options))
         starts = [name for name, given in (("pretrained", self.pretrained), ("backbone_weights", self.backbone_weights),
                                            ("init", self.init not in ("auto", "none"))) if given]  # fmt: skip
         _require(len(starts) <= 1, f"give only one of {' and '.join(starts)}")

@@ -31,6 +31,7 @@ from centermask.size import Size
 from centermask.structures import Losses
 from centermask.train import RunFolder, Stopped, loop, train
 from centermask.train.folder import STATE
+from centermask.train.initial import find_donor
 from centermask.train.run import configure, start
 from centermask.train.step import MOST_BAD_STEPS
 from tests.pictures import PictureSet, rectangle, squares
@@ -252,6 +253,20 @@ def test_settings_reach_the_network(config: Configs) -> None:
     assert configure(config(long_side=70), {"a": 1}).test_long_side == 70
 
 
+def test_options_of_the_network_reach_it_whatever_it_starts_from(config: Configs) -> None:
+    options = ("small_box_weight=3", "class_loss=quality", "mask_iou_gradient=true", "mask_margin=0")
+    for origin in ("none", "auto"):
+        given = {"preset": "centermask-plus-nano", "norm": None, "init": origin}
+        settings = config(options=options, **given)
+        donor = find_donor(settings)
+        assert (donor is None) == (origin == "none")
+        made = configure(settings, {"a": 1}, donor)
+        assert (made.small_box_weight, made.class_loss, made.mask_iou_gradient, made.mask_margin) == (
+            3.0, "quality", True, 0.0,
+        )  # fmt: skip
+        assert made.nms_decay == configure(config(**given), {"a": 1}, donor).nms_decay
+
+
 def test_without_trained_weights_the_norm_is_one_that_learns_from_scratch(config: Configs) -> None:
     assert configure(config(norm=None), {"a": 1}).norm == "group"
     assert configure(config(norm="frozen"), {"a": 1}).norm == "frozen"
@@ -382,6 +397,7 @@ def test_a_run_is_not_begun_upon_another(config: Configs, out: Path) -> None:
         ({"ema": 0.5}, "ema"),
         ({"attention_fusion": "none"}, "attention_fusion"),
         ({"class_agnostic_masks": False}, "class_agnostic_masks"),
+        ({"options": ("plain_giou=false",)}, "options"),
         ({"freeze": 4}, "freeze"),
         ({"batch": 4}, "batch"),
         ({"norm": "batch"}, "norm"),

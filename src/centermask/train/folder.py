@@ -24,7 +24,7 @@ from centermask.files import write_whole
 from centermask.model.centermask import CenterMask
 
 LASTING = ("preset", "batch", "optimizer", "backbone_lr", "weight_decay", "ema", "norm", "attention_fusion",
-           "class_agnostic_masks", "freeze", "seed")  # fmt: skip
+           "class_agnostic_masks", "options", "freeze", "seed")  # fmt: skip
 """Settings that a resumed run must share with its beginning; the others, such as epochs and workers, may change."""
 
 STATE = {"step", "epochs", "best", "stale", "bad_steps", "batch", "part", "pictures", "config", "model", "average",
@@ -81,11 +81,11 @@ class RunFolder:
             begun = dict(yaml.safe_load((self.path / "config.yaml").read_text(encoding="utf-8")))
         except (OSError, ValueError, TypeError, yaml.YAMLError):
             raise UserError(f"{self.path / 'config.yaml'}: cannot be read; start the run anew") from None
-        usual = TrainConfig()
+        usual, now = TrainConfig().to_dict(), config.to_dict()
         for name in LASTING:
-            before = begun.get(name, getattr(usual, name))  # what an older version did not know
-            if before != getattr(config, name):
-                raise UserError(f"{self.path} was begun with {name} {before}, not {getattr(config, name)}; "
+            before = begun.get(name, usual[name])  # what an older version did not know
+            if before != now[name]:
+                raise UserError(f"{self.path} was begun with {name} {before}, not {now[name]}; "
                                 "resume with the same settings, or choose another --out")  # fmt: skip
 
     @property

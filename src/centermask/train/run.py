@@ -15,7 +15,7 @@ from torch.optim import SGD, AdamW, Optimizer
 from torch.optim.swa_utils import AveragedModel
 
 from centermask.checkpoint import load_backbone, pixels_of_backbone
-from centermask.config import ModelConfig, TrainConfig
+from centermask.config import ModelConfig, TrainConfig, read_options
 from centermask.data.augment import Augmentation
 from centermask.data.batches import BatchPlan, TrainingSet
 from centermask.data.sample import SampleSet
@@ -212,7 +212,8 @@ def configure(config: TrainConfig, classes: Mapping[str, int], donor: Donor | No
     from_scratch = not (donor or config.pretrained or config.backbone_weights)
     if from_scratch and not config.norm:
         given["norm"] = "group"
-    return _sized(replace(base, **given), config)
+    options = read_options(config.options)
+    return _sized(ModelConfig.from_dict(base.to_dict() | given | options), config)
 
 
 def _sized(model: ModelConfig, config: TrainConfig) -> ModelConfig:
