@@ -65,7 +65,7 @@ def test_file_tree_names_each_file_of_the_package() -> None:
     assert named == existing
 
 
-@pytest.mark.parametrize("folder", ["examples", "docs/how-to", "benchmarks/versus"])
+@pytest.mark.parametrize("folder", ["examples", "docs/how-to", "docs/images", "benchmarks/versus"])
 def test_file_tree_names_each_file_of_a_folder(folder: str) -> None:
     named = {path for path in tree() if path.parent == Path(folder) and (ROOT / path).is_file()}
     assert named == {path.relative_to(ROOT) for path in (ROOT / folder).iterdir() if path.is_file()}
