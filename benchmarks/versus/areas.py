@@ -27,7 +27,8 @@ def main() -> None:
     parser.add_argument("--edges", nargs="+", type=float, default=[64, 144, 256, 576, 1024])
     given = parser.parse_args()
     edges = [0.0, *given.edges, 1e10]
-    ranges = {f"to {high:.0f}": (low, np.nextafter(high, 0)) for low, high in pairwise(edges)}
+    names = [*(f"to {edge:.0f}" for edge in given.edges), "more"]
+    ranges = {name: (low, np.nextafter(high, 0)) for name, (low, high) in zip(names, pairwise(edges), strict=True)}
     ranges.update(ALL_AREAS)
     table = Table("row", "figure", *ranges)
     rows = read(given.folders)

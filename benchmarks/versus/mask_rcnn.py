@@ -37,7 +37,7 @@ class MaskRcnn(nn.Module):
     """Mask R-CNN: pyramid P2 … P6 of 256 channels, three shapes of anchor on each level, heads as torchvision has them.
 
     Anchors are those of the method (32 … 512 pixels at a short side of 800) in proportion to the pictures' short side.
-    Where more objects are kept, more boxes go on to suppression, as with ours.
+    Where more objects are kept, more boxes go on to suppression, as with ours, and four for each go on to the heads.
 
     What its heads say is float32, as with ours: torchvision decodes boxes in the type of the head's answer, and takes
     the true boxes and the numbers of the objects to it, too. In bf16, boxes beyond 128 pixels would be whole numbers.
@@ -62,7 +62,7 @@ class MaskRcnn(nn.Module):
         self.proposals = RegionProposalNetwork(
             anchors, RPNHead(WIDTH, 3), fg_iou_thresh=0.7, bg_iou_thresh=0.3, batch_size_per_image=256,
             positive_fraction=0.5, pre_nms_top_n={"training": 1000, "testing": candidates},
-            post_nms_top_n={"training": 1000, "testing": max(500, 2 * config.max_detections)}, nms_thresh=0.7,
+            post_nms_top_n={"training": 1000, "testing": max(1000, 4 * config.max_detections)}, nms_thresh=0.7,
         )  # fmt: skip
         self.heads = RoIHeads(
             MultiScaleRoIAlign(LEVELS, 7, 2, canonical_scale=level_side), TwoMLPHead(WIDTH * 49, 1024),
