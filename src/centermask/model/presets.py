@@ -50,8 +50,10 @@ PLUS: dict[str, Any] = {
     "mask_stride": 4,
     "nms_iou": 0.75,
     "nms_decay": 1.5,
+    "plain_giou": True,
     "max_detections": 100,
     "score_threshold": 0.35,
+    "small_box_weight": 9.0,
     "train_rois": 64,
 }
 """What the plus presets have otherwise than the published models; docs/results.md says what each is worth.
