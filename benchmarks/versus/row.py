@@ -10,6 +10,7 @@ import argparse
 import json
 import os
 import resource
+import shutil
 import subprocess
 import time
 from pathlib import Path
@@ -222,10 +223,12 @@ def peak_memory() -> float:
 
 
 def versions() -> dict[str, str]:
-    """What a row was made with; the commit, if the benchmark lies in a checkout."""
-    asked = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"]
-    told = subprocess.run(asked, capture_output=True, text=True, check=False)
-    return {"commit": told.stdout.strip(), "torch": torch.__version__, "torchvision": torchvision.__version__}
+    """What a row was made with; the commit, if git is there and knows it."""
+    commit = ""
+    if git := shutil.which("git"):
+        asked = [git, "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"]
+        commit = subprocess.run(asked, capture_output=True, text=True, check=False).stdout.strip()
+    return {"commit": commit, "torch": torch.__version__, "torchvision": torchvision.__version__}
 
 
 def main() -> None:

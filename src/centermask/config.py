@@ -150,6 +150,10 @@ class ModelConfig:
         return cls(**_fitting(values, cls, "the model's configuration"))
 
 
+FROM_DATA = ("class_names", "category_ids", "test_short_side", "test_long_side")
+"""What is no option of a training."""
+
+
 def read_options(texts: Iterable[str]) -> dict[str, Any]:
     """Options of a network, each ``KEY=VALUE``, as plain values.
 
@@ -174,10 +178,6 @@ def read_options(texts: Iterable[str]) -> dict[str, Any]:
         _require(key not in FROM_DATA, f"{key} is none of the options: the data or the sizes of pictures decide it")
         found[key] = read_value(value)
     return found
-
-
-FROM_DATA = ("class_names", "category_ids", "test_short_side", "test_long_side")
-"""What is no option of a training."""
 
 
 def read_value(text: str) -> int | float | bool | str:
@@ -218,10 +218,18 @@ def _fitting(values: Mapping[str, Any], cls: type, where: str) -> dict[str, Any]
     """
     kinds = get_type_hints(cls)
     check_keys([str(key) for key in values], list(kinds), where)
-    fitting = {key: _fit(value, kinds[key]) for key, value in values.items()}
-    for key, value in fitting.items():
-        _require(_is_of(value, kinds[key]), f"{key} in {where} must be {_words(kinds[key])}, not {value!r}")
-    return fitting
+    return {key: _fitted(value, kinds[key], f"{key} in {where}") for key, value in values.items()}
+
+
+def _fitted(value: Any, kind: Any, name: str) -> Any:
+    """A value as its field wants it.
+
+    Raises:
+        UserError: it is of another kind.
+    """
+    fitted = _fit(value, kind)
+    _require(_is_of(fitted, kind), f"{name} must be {_words(kind)}, not {fitted!r}")
+    return fitted
 
 
 def _fit(value: Any, kind: Any) -> Any:
@@ -270,9 +278,7 @@ def _settle(config: "ModelConfig | TrainConfig") -> None:
         UserError: a value is of another kind than its field.
     """
     for name, kind in get_type_hints(type(config)).items():
-        value = _fit(getattr(config, name), kind)
-        _require(_is_of(value, kind), f"{name} must be {_words(kind)}, not {value!r}")
-        object.__setattr__(config, name, value)
+        object.__setattr__(config, name, _fitted(getattr(config, name), kind, name))
 
 
 def _require(true: bool, message: str) -> None:
