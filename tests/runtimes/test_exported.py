@@ -14,7 +14,7 @@ from centermask.images import Fitted, SoftInstances, fit
 from centermask.predict import Predictor
 from centermask.runtimes.exported import ExportedRuntime, read_header
 from centermask.runtimes.open import open_exported, open_runtime
-from centermask.runtimes.openvino import OpenVinoRuntime
+from centermask.runtimes.openvino import OpenVinoRuntime, to_hint
 from centermask.runtimes.runtime import Runtime
 from centermask.size import Size
 from tests.runtimes.made import CONFIG, KINDS, LABELS, QUARTERS, SCORES, header, write
@@ -279,3 +279,36 @@ def test_openvino_computes_a_file_of_any_precision(precision: str, tmp_path: Pat
             warnings.filterwarnings("ignore", message=".*does not compute in bf16")
             found = OpenVinoRuntime(path, threads=1, compute_in=compute_in)(fitted, 0.0)
         np.testing.assert_allclose(found[0].boxes, expected((32, 64), 255).boxes, rtol=0.01)
+
+
+class Capable:
+    """A stand-in for OpenVINO's core, for processors and cards that this machine is not."""
+
+    def __init__(self, *precisions: str) -> None:
+        self.precisions = precisions
+
+    def get_property(self, device: str, name: str) -> list[str]:
+        assert name == "OPTIMIZATION_CAPABILITIES"
+        return [*self.precisions]
+
+
+@pytest.mark.parametrize(
+    ("device", "can", "precision", "hint"),
+    [
+        ("CPU", ("FP32", "FP16", "BF16"), "fp16", "f32"),  # in f16 OpenVINO would never end preparing it
+        ("CPU", ("FP32", "FP16", "BF16"), "bf16", "bf16"),
+        ("CPU", ("FP32",), "fp16", "f32"),
+        ("GPU", ("FP32", "FP16"), "fp16", "f16"),
+        ("GPU", ("FP32",), "fp16", "f32"),
+        ("CPU", ("FP32", "FP16", "BF16"), "int8", "f32"),
+    ],
+)
+def test_openvino_is_told_in_what_to_compute(device: str, can: tuple[str, ...], precision: str, hint: str) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert to_hint(Capable(*can), device, precision, Path("a.xml")) == hint
+
+
+def test_a_device_without_bf16_computes_in_fp32_and_says_so() -> None:
+    with pytest.warns(UserWarning, match=r"a\.xml: this device does not compute in bf16; computing in fp32 instead"):
+        assert to_hint(Capable("FP32"), "CPU", "bf16", Path("a.xml")) == "f32"

@@ -8,7 +8,7 @@ from typing import Any
 from centermask.bench.stages import Node, Shares, Stage, stages_of, to_shares
 from centermask.images import Fitted
 from centermask.runtimes.exported import HEADER, Exported, Inputs, Outputs, read_header
-from centermask.runtimes.openvino import HINTS, engine_options, import_openvino
+from centermask.runtimes.openvino import engine_options, import_openvino, to_hint
 
 Taken = defaultdict[Stage, float]
 
@@ -20,7 +20,7 @@ class OpenVinoProbe:
         core = import_openvino().Core()
         network = core.read_model(path)
         header = read_header(network.get_rt_info([HEADER]).value, path)
-        options = engine_options("CPU", HINTS[compute_in or header.precision], threads)
+        options = engine_options("CPU", to_hint(core, "CPU", compute_in or header.precision, path), threads)
         compiled = core.compile_model(network, "CPU", options | {"PERF_COUNT": True})
         self._stages = stages_of(_nodes(compiled))
         self._request = compiled.create_infer_request()
