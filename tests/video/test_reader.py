@@ -112,7 +112,8 @@ def test_a_cut_off_file_gives_what_can_be_read_and_says_so(
 def test_a_file_in_parts_is_known_to_be_cut_wherever_it_is_cut(tmp_path: Path, share: float) -> None:
     rng = np.random.default_rng(0)
     noise = [rng.integers(0, 256, (*SIZE, 3), dtype=np.uint8) for _ in range(60)]
-    whole = clip(tmp_path / "b.mp4", noise, codec="libx264", options={"movflags": "frag_keyframe+empty_moov"})
+    # In mpeg4 the file is always the same; what libx264 writes of noise varies, and a cut may lie between two boxes.
+    whole = clip(tmp_path / "b.mp4", noise, codec="mpeg4", options={"movflags": "frag_keyframe+empty_moov"})
     _, told = read_as_far_as_it_goes(cut(whole, share))
     assert "cut off" in told
 
@@ -128,6 +129,9 @@ def test_a_file_in_parts_is_known_to_be_cut_wherever_it_is_cut(tmp_path: Path, s
         (b"\0\0\0\x0cftypabcdmade by a camera", False),  # no kind of box
         (b"\0\0\0\x0cftypabcd\0\0\0\x0bmoov", True),
         (b"\0\0\0\x0cftypabcd\0\0\0\x08made\0\0\0\x09free", True),
+        (b"\0\0\0\x0cftypabcd\0\0\0\x08moof", True),
+        (b"\0\0\0\x0cftypabcd\0\0\0\x08moof\0\0", True),
+        (b"\0\0\0\x08moof\0\0\0\x08mdat\0\0", False),
         (b"\0\0\0\x01mdat\0\0\0\0\0\0\0\x12ab", False),
         (b"\0\0\0\x01mdat\0\0\0\0\0\0\0\x13ab", True),
         (b"\0\0\0\0mdatabcdefg", False),
