@@ -78,6 +78,8 @@ def test_category_ids_count_from_one_unless_given() -> None:
         ({"small_box_weight": 9.5}, "small_box_weight"),
         ({"small_box_weight": float("nan")}, "small_box_weight"),
         ({"nms_decay": -1.0}, "nms_decay"),
+        ({"mask_dice_weight": -1.0}, "mask_dice_weight"),
+        ({"mask_dice_weight": float("inf")}, "mask_dice_weight"),
         ({"nms_decay": float("nan")}, "nms_decay"),
         ({"nms_decay": float("inf")}, "nms_decay"),
         ({"score_threshold": float("nan")}, "score_threshold"),

@@ -51,6 +51,8 @@ class ModelConfig:
     mask_predictor_std: float = 0.001
     """Of the mask predictor's first weights. Those published let the masks, and what they teach the features, begin
     late; about 0.4 is for short trainings."""
+    mask_dice_weight: float = 0.0
+    """Of a Dice loss beside the masks' cross-entropy, by which every object counts alike; 0 as published."""
     class_agnostic_masks: bool = False
     mask_stride: int = 8
     """Of the finest level that feeds the mask branch: 8 as published, or 4 (P2) for small objects and sharp edges."""
@@ -111,6 +113,10 @@ class ModelConfig:
         _require(
             0 < self.mask_predictor_std < math.inf,
             f"mask_predictor_std must be positive, not {self.mask_predictor_std}",
+        )
+        _require(
+            0 <= self.mask_dice_weight < math.inf,
+            f"mask_dice_weight must be 0 or a positive number, not {self.mask_dice_weight}",
         )
         _require(1 <= self.small_box_weight <= 9, f"small_box_weight must lie in [1, 9], not {self.small_box_weight}")
         _require(0 <= self.nms_decay < math.inf, f"nms_decay must be 0 or a positive number, not {self.nms_decay}")

@@ -70,6 +70,34 @@ def test_the_mask_term_is_the_mean_over_all_cells_of_all_rois() -> None:
     torch.testing.assert_close(mask_losses(MaskPredictions(raw, torch.zeros(5)), targets(wanted)).mask, slow)
 
 
+def test_the_dice_term_by_hand() -> None:
+    # Certain masks of 8 cells: one with all of them right, one with half: 1 - 2 · 8 / (8 + 8) and 1 - 2 · 4 / (8 + 8).
+    raw, wanted = (torch.cat([columns(0, 2)] * 2) - 0.5) * 80, torch.cat([columns(0, 2), columns(1, 3)])
+    said = MaskPredictions(raw, torch.zeros(2))
+    dice = mask_losses(said, targets(wanted), dice_weight=1.0).mask - mask_losses(said, targets(wanted)).mask
+    assert dice.item() == pytest.approx((0 + 0.5) / 2)
+    half = mask_losses(said, targets(wanted), dice_weight=0.5).mask - mask_losses(said, targets(wanted)).mask
+    assert half.item() == pytest.approx(0.125)
+
+
+def test_in_the_dice_term_a_small_object_counts_like_a_large_one() -> None:
+    said = MaskPredictions(torch.full((2, 8, 8), -40.0), torch.zeros(2))  # nothing, and sure of it
+    lost = [mask_losses(said, targets(torch.cat([columns(0, 8, 8), columns(0, width, 8)])), dice_weight=weight).mask
+            for weight in (0.0, 1.0) for width in (1, 4)]  # fmt: skip
+    assert lost[2] - lost[0] == pytest.approx(1) == lost[3] - lost[1]
+    assert lost[1] > lost[0] + 7  # cross-entropy counts cells
+
+
+@pytest.mark.parametrize("wanted", [columns(0, 0), columns(0, 4)])
+@pytest.mark.parametrize("logit", [-200.0, 0.0, 200.0])
+def test_the_dice_term_is_finite_and_so_is_its_gradient(wanted: Tensor, logit: float) -> None:
+    raw = torch.full((1, 4, 4), logit, requires_grad=True)
+    found = mask_losses(MaskPredictions(raw, torch.zeros(1)), targets(wanted), dice_weight=1.0)
+    found.mask.backward()
+    assert found.mask.isfinite()
+    assert raw.grad.isfinite().all()
+
+
 def test_the_mask_iou_term_by_hand() -> None:
     # True IoUs 1 and 1/3, predicted 0.8 and 0.5: the mean of 0.5 · 0.2² and 0.5 · (1/6)².
     raw, wanted = logits(torch.cat([columns(0, 2)] * 2)), torch.cat([columns(0, 2), columns(1, 3)])
@@ -103,7 +131,7 @@ def test_the_wanted_iou_is_not_taught_to_the_mask() -> None:
 
 def test_no_roi_costs_nothing_but_gives_a_gradient() -> None:
     raw, ious = torch.zeros(0, 28, 28, requires_grad=True), torch.zeros(0, requires_grad=True)
-    found = mask_losses(MaskPredictions(raw, ious), NOTHING)
+    found = mask_losses(MaskPredictions(raw, ious), NOTHING, dice_weight=1.0)
     assert [loss.item() for loss in found] == [0, 0]
     (found.mask + found.mask_iou).backward()
     assert raw.grad.shape == raw.shape

@@ -62,7 +62,8 @@ class Objective(nn.Module):
             detections.of_each(len(truths)), truths, self.rois, model.mask_margin,
             others=model.mask_head.neighbours is not None,
         )  # fmt: skip
-        mask = mask_losses(model.masks(features.masks, matched.rois, batch.sizes), matched, self.share)
+        masks = model.masks(features.masks, matched.rois, batch.sizes)
+        mask = mask_losses(masks, matched, self.share, config.mask_dice_weight)
         if model.mask_iou_head is None:
             mask = mask._replace(mask_iou=torch.zeros_like(mask.mask))
         return Losses(*detection, *mask)
