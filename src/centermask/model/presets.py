@@ -43,6 +43,7 @@ PLUS: dict[str, Any] = {
     "class_threshold": 0.1,
     "detection_stride": 4,
     "mask_convs": 4,
+    "mask_dice_weight": 1.0,
     "mask_iou_gradient": False,
     "mask_iou_head": "coarse",
     "mask_margin": 0.1,
