@@ -170,6 +170,19 @@ def test_a_worker_that_dies_ends_the_run_in_words_and_it_can_be_resumed(config: 
     assert same(weights(half.path), weights(out / "whole"))
 
 
+@pytest.mark.parametrize("error", [ConnectionResetError(104, "Connection reset by peer"), EOFError()])
+def test_a_worker_that_dies_while_it_hands_pictures_over_is_told_in_the_same_words(
+    config: Configs, out: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def broken(*_: object, **__: object) -> Iterator[None]:
+        raise error
+        yield
+
+    monkeypatch.setattr("centermask.train.loop.load_epoch", broken)
+    with pytest.raises(UserError, match=r"a process that prepares pictures died .*(peer|EOFError).*fewer --workers"):
+        train(config(), [FOUR], {}, RunFolder(path=out), console=SILENT)
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="the kernel's help is Linux's")
 def test_a_trainer_that_is_killed_leaves_no_worker_behind(out: Path) -> None:
     with subprocess.Popen([sys.executable, "-m", "tests.train.runs", "workers", str(out)]) as trainer:

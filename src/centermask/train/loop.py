@@ -172,6 +172,8 @@ def _next(source: Iterator[Batch]) -> tuple[Batch | None, UserError | None]:
         return next(source), None
     except UserError as fault:
         return None, fault
+    except (ConnectionError, EOFError) as broken:  # before PyTorch noticed: it died while it handed pictures over
+        raise RuntimeError(f"DataLoader worker broke off: {str(broken) or type(broken).__name__}") from broken
 
 
 @contextmanager
