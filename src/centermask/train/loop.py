@@ -173,7 +173,7 @@ def _next(source: Iterator[Batch]) -> tuple[Batch | None, UserError | None]:
     except UserError as fault:
         return None, fault
     except (ConnectionError, EOFError) as broken:  # before PyTorch noticed: it died while it handed pictures over
-        raise RuntimeError(f"DataLoader worker broke off: {str(broken) or type(broken).__name__}") from broken
+        raise _dead_worker(broken) from None
 
 
 @contextmanager
@@ -188,9 +188,13 @@ def _dead_workers_in_words() -> Iterator[None]:
     except RuntimeError as error:
         if "DataLoader worker" not in str(error):
             raise
-        reason = " ".join(str(error).split())
-        raise UserError(f"a process that prepares pictures died ({reason}); often memory ran out: "
-                        "go on with --resume and fewer --workers, or a smaller --short-side") from None  # fmt: skip
+        raise _dead_worker(error) from None
+
+
+def _dead_worker(error: Exception) -> UserError:
+    reason = " ".join(str(error).split()) or type(error).__name__
+    return UserError(f"a process that prepares pictures died ({reason}); often memory ran out: "
+                     "go on with --resume and fewer --workers, or a smaller --short-side")  # fmt: skip
 
 
 def _show_first_batch(run: Run, batch: Batch) -> None:
